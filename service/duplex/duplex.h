@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The two-way byte stream between plugind and a plugin, carrying JSON-RPC 2.0. Knows framing and messages, nothing of
+ * sessions or dialects. Never blocks: what the plugin does not take yet waits in the output buffer.
+ *
+ * Bad input costs only what it hits: a line that is no message is reported through `bad` with the id that could
+ * be made out, and the stream goes on; only headers that are none end the connection.
+ */
+#pragma once
+
+#include "basic/error.h"
+#include "duplex/arena.h"
+#include "duplex/framing.h"
+#include "duplex/jsonrpc.h"
+
+#include <systemd/sd-event.h>
+
+typedef struct Duplex Duplex;
+
+/* Every callback may free the duplex; the duplex touches nothing of itself afterwards. */
+typedef struct DuplexOps {
+        /* One well-formed message. The ranges point into the buffer and are gone when the callback returns. */
+        void (*message)(Duplex *duplex, const JsonRpcMessage *message, void *userdata);
+        /* A message that is none (ID is absent if it could not be made out), or is too large. ERROR: ProtocolError that quotes its
+         * first 80 bytes and says what was expected. */
+        void (*bad)(Duplex *duplex, JsonRange id, const PlugindError *error, void *userdata);
+        /* A line that does not begin with '{'. */
+        void (*skipped)(Duplex *duplex, const char *line, size_t size, void *userdata);
+        /* End of input, a failed read or write, or a broken stream; called once, after everything that could be read was delivered. ERROR is
+         * ConnectionLost or ProtocolError. Writing is refused from here on. */
+        void (*closed)(Duplex *duplex, const PlugindError *error, void *userdata);
+} DuplexOps;
+
+/* FD_IN is read from, FD_OUT written to; both non-blocking afterwards, owned by the duplex on success; they may be the same number
+ * (a socket), then it is closed once. */
+int duplex_new(sd_event *event, Arena *arena, int fd_in, int fd_out, Framing framing, const DuplexOps *ops, void *userdata, Duplex **ret);
+Duplex *duplex_free(Duplex *duplex);
+
+/* Queue one message; written at once as far as the plugin takes it. PARAMS is checked JSON or absent. Line feeds between
+ * tokens become spaces. 0, -ENOTCONN after closed or duplex_end_output, or -ENOBUFS (the output buffer is full: nothing was queued). */
+int duplex_request(Duplex *duplex, uint64_t id, const char *method, JsonRange params);
+int duplex_notify(Duplex *duplex, const char *method, JsonRange params);
+int duplex_respond(Duplex *duplex, JsonRange id, JsonRange result);
+int duplex_respond_error(Duplex *duplex, JsonRange id, int code, const char *message);
+
+/* End of input for the plugin, once all that is queued has been written. */
+void duplex_end_output(Duplex *duplex);
+
+/* Stops reading (the bus cannot take more, or the daemon is leaving) and goes on. */
+void duplex_pause(Duplex *duplex, bool paused);
+
+size_t duplex_queued(const Duplex *duplex);        /* bytes not yet taken by the plugin */
+uint64_t duplex_received_at(const Duplex *duplex); /* CLOCK_MONOTONIC usec of the last byte received; 0: none yet */
+uint64_t duplex_received_bytes(const Duplex *duplex);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The registry of sessions: load, unload, find. Pure logic; no D-Bus here. */
+#pragma once
+
+#include "duplex/arena.h"
+#include "host/hooks.h"
+#include "host/quota.h"
+#include "host/record.h"
+#include "host/session.h"
+
+typedef struct Host Host;
+
+/* Bounds on bytes that come from outside (design.md 5). */
+#define SEND_MAX (1024 * 1024)
+#define DUPLEX_MESSAGE_MAX (16 * 1024 * 1024)
+#define METHOD_MAX 256
+#define REQUEST_ID_MAX 256
+
+typedef struct HostConfig {
+        sd_event *event;
+        Deadlines *deadlines;
+        Arena *arena;
+        Runtime *runtime;     /* NULL: none; supervised plugins fail with RuntimeUnavailable. Not owned */
+        Record *record;       /* NULL: nothing is remembered. Not owned */
+        LogSink *log_sink;    /* NULL: stderr of plugins is only kept for `status`. Not owned */
+        char **search_path;   /* of manifests; copied */
+        const char *data_dir; /* PLUGIND_DATA_DIR of a plugin is data_dir/<id>; NULL: none */
+        bool user;            /* serves one user: HOME and XDG_* are passed on to plugins */
+        uint64_t seed;        /* of the jitter of restart delays */
+} HostConfig;
+
+typedef struct LoadOptions {
+        const char *source;        /* id or absolute path; with `manifest`: the id */
+        const char *manifest;      /* inline; NULL: from a file */
+        const char *configuration; /* JSON object; NULL: the manifest's */
+        bool bind;                 /* unload when the last bound caller has gone */
+        Caller *caller;            /* pays, and is bound */
+} LoadOptions;
+
+int host_new(const HostConfig *config, Host **ret);
+/* Every session must have been unloaded, or is dropped with its processes killed. */
+Host *host_free(Host *host);
+
+/* At most one listener for now; kept by reference. */
+void host_set_hooks(Host *host, const Hooks *hooks);
+
+/* Loads what the record remembers and manifests with activation `boot`, and starts what ought to run. Call once, before serving. */
+void host_start(Host *host);
+/* Stops every session in order, remembering what ran; calls DONE when nothing is left. Load and Send are refused from here on. */
+void host_stop(Host *host, SessionDone done, void *userdata);
+
+/* Loading what is loaded returns that session. */
+int host_load(Host *host, const LoadOptions *options, Session **ret, PlugindError *error);
+/* Stops, then removes. DONE is called once, when it is gone (0 returned) . NoSuchSession; Busy if bound by others than CALLER and not FORCE. */
+int host_unload(Host *host, const char *id, Caller *caller, bool force, SessionDone done, void *userdata, PlugindError *error);
+Session *host_find(Host *host, const char *id); /* NULL */
+/* host_find() with its error. */
+int host_get(Host *host, const char *id, Session **ret, PlugindError *error);
+unsigned host_n_sessions(const Host *host);
+/* In the order of loading. CALLBACK must not load or unload. */
+void host_foreach(Host *host, void (*callback)(Session *session, void *userdata), void *userdata);
+
+/* Reads manifests again. Running plugins keep running; what is new counts from their next start on. A manifest that is gone or wrong
+ * is logged and its session keeps the old one. New `boot` ones are loaded and started. */
+int host_reload(Host *host, PlugindError *error);
+
+/* Back-pressure: while set, no plugin is read. */
+void host_pause(Host *host, bool paused);
+
+Quota *host_quota(Host *host);

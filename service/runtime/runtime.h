@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a plugin's code is run. A Runtime makes Units; a unit is one run of one plugin: from start to the last of its processes being gone.
+ */
+#pragma once
+
+#include "basic/deadline.h"
+#include "basic/error.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+typedef struct Runtime Runtime;
+typedef struct RuntimeOps RuntimeOps;
+typedef struct Unit Unit;
+
+typedef struct UnitSpec {
+        const char *session; /* id */
+        const char *command; /* absolute */
+        char *const *args;   /* without argv[0], may be NULL */
+        char *const *env;    /* the whole environment but for what the runtime adds: PLUGIND_INVOCATION */
+        const char *cwd;     /* NULL: / */
+        bool socket_stdio;   /* one socket pair as fd 0 and 1; else two pipes */
+} UnitSpec;
+
+typedef struct UnitExit {
+        int code;   /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+        int status; /* exit status or signal */
+} UnitExit;
+
+/* Callbacks never come before unit start returns, except `started`. Each may free the unit. */
+typedef struct UnitEvents {
+        /* The process runs. FD_IN: read what it says; FD_OUT: write to it (the same number for a socket); FD_LOG: its stderr. Owned by the callee. */
+        void (*started)(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_log, void *userdata);
+        /* It could not be started (only when started asynchronously; else unit start itself fails). Nothing follows. */
+        void (*failed)(Unit *unit, const PlugindError *error, void *userdata);
+        /* The main process is gone; what else it left is being ended. */
+        void (*exited)(Unit *unit, const UnitExit *exit, void *userdata);
+        /* Nothing of it is left; after exited. */
+        void (*gone)(Unit *unit, void *userdata);
+} UnitEvents;
+
+typedef enum KillWhom { KILL_MAIN, KILL_ALL } KillWhom;
+
+struct RuntimeOps {
+        const char *name;
+        Runtime *(*runtime_free)(Runtime *runtime); /* every unit must be free by then */
+        /* StartFailed if it cannot be run at all (no such file, no permission, ...): the message names the command and the errno. */
+        int (*unit_start)(Runtime *runtime, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
+                          PlugindError *error);
+        int (*unit_kill)(Unit *unit, KillWhom whom, int signal); /* -ESRCH when gone */
+        /* Kills whatever is left with SIGKILL; no callback follows. */
+        Unit *(*unit_free)(Unit *unit);
+};
+
+/* First members of every runtime's own structs. */
+struct Runtime {
+        const RuntimeOps *ops;
+};
+struct Unit {
+        Runtime *runtime;
+        const UnitEvents *events;
+        void *userdata;
+};
+
+/* Child processes of the daemon. Makes it a subreaper; needs SIGCHLD blocked. */
+int runtime_local_new(sd_event *event, Runtime **ret);
+
+static inline Runtime *runtime_free(Runtime *runtime) {
+        return runtime ? runtime->ops->runtime_free(runtime) : NULL;
+}
+static inline Unit *unit_free(Unit *unit) {
+        return unit ? unit->runtime->ops->unit_free(unit) : NULL;
+}
