@@ -84,13 +84,13 @@ static int op_reply(PlugindRequest *public, const char *result) {
         return 0;
 }
 
-static int op_replyv(PlugindRequest *public, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static int op_replyv(PlugindRequest *public, const char *format, va_list arguments) {
         g_autofree char *result = g_strdup_vprintf(format, arguments);
 
         return op_reply(public, result);
 }
 
-static int op_failv(PlugindRequest *public, int code, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static int op_failv(PlugindRequest *public, int code, const char *format, va_list arguments) {
         g_autofree char *message = g_strdup_vprintf(format, arguments);
         Request *request = (Request *) public;
 
@@ -150,7 +150,7 @@ static int op_progress(PlugindRequest *public, const char *progress) {
         return say_notification((Program *) public->context, "plugind/progress", JSON_RANGE(params));
 }
 
-static void op_logv(PlugindContext *context, int level, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void op_logv(PlugindContext *context, int level, const char *format, va_list arguments) {
         g_autofree char *text = g_strdup_vprintf(format, arguments);
         g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
         g_autoptr(GString) log = g_string_new(NULL);

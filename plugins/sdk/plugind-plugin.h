@@ -71,11 +71,11 @@ typedef void (*PlugindWatch)(void *userdata, int fd, short events);
 struct PlugindOps {
         uint32_t size;
         int (*reply)(PlugindRequest *request, const char *result);
-        int (*replyv)(PlugindRequest *request, const char *format, va_list arguments);
-        int (*failv)(PlugindRequest *request, int code, const char *format, va_list arguments);
+        int (*replyv)(PlugindRequest *request, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+        int (*failv)(PlugindRequest *request, int code, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
         int (*progress)(PlugindRequest *request, const char *value);
         int (*notify)(PlugindContext *context, const char *method, const char *params);
-        void (*logv)(PlugindContext *context, int level, const char *format, va_list arguments);
+        void (*logv)(PlugindContext *context, int level, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
         PlugindSource *(*timer)(PlugindContext *context, uint64_t usec, PlugindCallback callback, void *userdata);
         PlugindSource *(*watch_fd)(PlugindContext *context, int fd, short events, PlugindWatch callback, void *userdata);
         void (*source_free)(PlugindSource *source);
