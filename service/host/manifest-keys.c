@@ -118,7 +118,7 @@ size_t manifest_enter(ManifestReader *reader, const char *name, size_t size) {
 static size_t enter_key(ManifestReader *reader, JsonRange key) {
         g_autofree char *name = json_string_decode(key);
 
-        return name ? manifest_enter(reader, name, strlen(name)) : manifest_enter(reader, key.data, key.size);
+        return manifest_enter(reader, name, strlen(name));
 }
 
 static const ManifestKey *find_key(const ManifestKey *keys, JsonRange name) {
@@ -164,7 +164,7 @@ static const char *suggestion(const ManifestKey *keys, JsonRange name) {
         const char *best = NULL;
         int least = TYPO_MAX + 1;
 
-        for (const ManifestKey *key = keys; typed && key->name; key++) {
+        for (const ManifestKey *key = keys; key->name; key++) {
                 int d = distance(typed, key->name);
 
                 if (d >= 0 && d < least && (size_t) d * 2 < strlen(key->name)) {

@@ -84,7 +84,7 @@ int manifest_read_nothing(ManifestReader *reader, const ManifestKey *key, JsonRa
 char *manifest_find_command(const char *command, char **why);
 
 /* TEXT with %i and %% replaced, or -EBADMSG with the sequence that is none in SEQUENCE. INSTANCE NULL: %i is none either. */
-int manifest_expand(const char *text, const char *instance, GString *out, char sequence[static 3]);
+int manifest_expand(const char *text, const char *instance, GString *out, char sequence[3]);
 
 /* "shell@" of "shell@work"; NULL if ID is no instance of a template. Newly allocated. */
 char *plugin_id_template(const char *id);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads the value of each kind of key. What is found is shown in errors, except where it may be a secret (env). */
+/* Reads the value of each kind of key. What is found is shown in errors, except where it may be a secret (env).
+ * The document went through json_parse_tree(): every string in it is text. */
 #include "host/manifest-reader.h"
 
 #include "basic/deadline.h"
@@ -17,7 +18,7 @@ static int wrong_type(ManifestReader *reader, JsonRange value, const char *expec
         return manifest_fault(reader, found, "%s", expected);
 }
 
-/* A JSON string of MIN to MAX bytes without NUL. SECRET: not shown in errors. */
+/* A JSON string of MIN to MAX bytes. SECRET: not shown in errors. */
 static int read_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret, char **ret) {
         g_autofree char *text = NULL, *found = NULL;
         size_t size;
@@ -25,8 +26,6 @@ static int read_text(ManifestReader *reader, JsonRange value, double min, double
         if (json_type(value) != JSON_STRING)
                 return secret ? manifest_fault(reader, "a value that is no string", "a string") : wrong_type(reader, value, "a string");
         text = json_string_decode(value);
-        if (!text)
-                return manifest_fault(reader, "a string with \\u0000", "text without NUL");
         size = strlen(text);
         if (size < (size_t) min)
                 return manifest_fault(reader, "\"\"", "text that is not empty");
@@ -38,7 +37,7 @@ static int read_text(ManifestReader *reader, JsonRange value, double min, double
         return manifest_fault(reader, found, "at most %zu", (size_t) max);
 }
 
-int manifest_expand(const char *text, const char *instance, GString *out, char sequence[static 3]) {
+int manifest_expand(const char *text, const char *instance, GString *out, char sequence[3]) {
         for (const char *p = text; *p; p++) {
                 if (*p != '%')
                         g_string_append_c(out, *p);
@@ -201,7 +200,7 @@ int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange
                 return wrong_type(reader, value, "a list of strings");
         while (json_next(value, &cursor, NULL, &item)) {
                 size_t outer = reader->path->len;
-                char *text;
+                char *text = NULL;
                 int r;
 
                 if (args->len >= MANIFEST_LIST_MAX)
@@ -234,7 +233,7 @@ static int read_variable(ManifestReader *reader, const ManifestKey *key, JsonRan
         size_t outer;
         int r;
 
-        if (!variable || !env_name_valid(variable)) {
+        if (!env_name_valid(variable)) {
                 g_autofree char *found = json_quote(name.data, name.size);
 
                 return manifest_fault(reader, found, "names of variables: letters, digits and \"_\", no digit first, at most 256 bytes");
@@ -258,7 +257,7 @@ int manifest_read_env(ManifestReader *reader, const ManifestKey *key, JsonRange 
         if (json_type(value) != JSON_OBJECT)
                 return wrong_type(reader, value, "an object of strings");
         while (json_next(value, &cursor, &name, &item)) {
-                char *variable;
+                char *variable = NULL;
                 int r;
 
                 if (env->len >= MANIFEST_LIST_MAX)
@@ -455,8 +454,6 @@ static int expand_string(ManifestReader *reader, JsonRange token, GString *out) 
         g_autoptr(GString) expanded = NULL;
         char sequence[3];
 
-        if (!text)
-                return manifest_fault(reader, "a string with \\u0000", "text without NUL");
         if (!strchr(text, '%')) {
                 g_string_append_len(out, token.data, (gssize) token.size);
                 return 0;
