@@ -201,7 +201,7 @@ std::vector<std::string> values(JsonNode *schema) {
 class ManifestSchema : public testing::Test {
       protected:
         Commands commands;
-        NodePointer schema = from_text(Folder::read(MANIFEST_SCHEMA));
+        NodePointer schema = from_text(Folder::read(SOURCE_ROOT "/docs/manifest.schema.json"));
 
         /* What no schema can tell. */
         static bool beyond_a_schema(const Path &path, const std::string &value) {
@@ -293,7 +293,7 @@ TEST_F(ManifestSchema, EveryKeyIsDescribed) {
 }
 
 TEST_F(ManifestSchema, EveryKeyIsDocumentedWithItsDefault) {
-        const std::string page = Folder::read(MANIFEST_PAGE);
+        const std::string page = Folder::read(SOURCE_ROOT "/docs/manifest.md");
 
         each_key(schema.get(), {}, [&](const Path &path, JsonNode *of_key) {
                 size_t row = page.find("\n| `" + join(path) + "` |");
@@ -315,7 +315,7 @@ TEST_F(ManifestSchema, EveryKeyIsDocumentedWithItsDefault) {
 }
 
 TEST_F(ManifestSchema, TheExamplesOfTheDocumentationAreFine) {
-        const std::string page = Folder::read(MANIFEST_PAGE);
+        const std::string page = Folder::read(SOURCE_ROOT "/docs/manifest.md");
         const char *ids[] = { "files", "clangd@kernel", "weather" };
         Commands installed({ "npx", "clangd", "python3" });
         const std::string head = "```json\n", tail = "```";
