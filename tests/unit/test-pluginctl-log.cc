@@ -18,8 +18,8 @@ TEST(PluginctlLog, LinesOfFilesAreRead) {
         EXPECT_STREQ(line.text, "it <broke>");
         log_line_clear(&line);
 
-        for (const char *text : { "", "x", "2026-11-21T11:28:14.123456Z", "2026-11-21T11:28:14.123456Z <8> x", "2026-11-21T11:28:14.123456Z <3",
-                                  "yesterday <3> x" }) {
+        for (const char *text : { "", "x", "2026-11-21T11:28:14.123456Z", "2026-11-21T11:28:14.123456Z <8> x",
+                                  "2026-11-21T11:28:14.123456Z <3", "yesterday <3> x" }) {
                 log_line_parse(text, &line);
                 EXPECT_EQ(line.realtime_usec, 0u) << text;
                 EXPECT_EQ(line.priority, 6) << text;
@@ -29,7 +29,7 @@ TEST(PluginctlLog, LinesOfFilesAreRead) {
 }
 
 class PluginctlLogTail : public testing::Test {
-    protected:
+      protected:
         std::string directory, path;
         pid_t follower = 0;
         FILE *followed = nullptr;
@@ -57,7 +57,8 @@ class PluginctlLogTail : public testing::Test {
                 std::vector<std::string> lines;
                 EXPECT_EQ(log_tail_read(
                                   path.c_str(), n, false,
-                                  [](const char *line, void *userdata) { ((std::vector<std::string> *) userdata)->push_back(line); }, &lines),
+                                  [](const char *line, void *userdata) { ((std::vector<std::string> *) userdata)->push_back(line); },
+                                  &lines),
                           expected);
                 return lines;
         }
@@ -71,8 +72,8 @@ class PluginctlLogTail : public testing::Test {
                 follower = fork();
                 if (follower == 0) {
                         log_tail_read(
-                                path.c_str(), n, true,
-                                [](const char *line, void *userdata) { dprintf(*(int *) userdata, "%s\n", line); }, &fds[1]);
+                                path.c_str(), n, true, [](const char *line, void *userdata) { dprintf(*(int *) userdata, "%s\n", line); },
+                                &fds[1]);
                         _exit(1);
                 }
                 close(fds[1]);

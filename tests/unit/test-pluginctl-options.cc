@@ -5,7 +5,7 @@
 #include <vector>
 
 class PluginctlOptions : public testing::Test {
-    protected:
+      protected:
         Ctl ctl = {};
         std::vector<std::string> args;
 
@@ -30,7 +30,7 @@ class PluginctlOptions : public testing::Test {
                 return r;
         }
 
-    private:
+      private:
         std::vector<std::string> kept;
 };
 
@@ -63,8 +63,8 @@ TEST_F(PluginctlOptions, ValuesAreChecked) {
         EXPECT_TRUE(ctl.quiet);
         EXPECT_TRUE(ctl.follow);
 
-        for (const char *word : { "--json=yes", "--json", "--timeout=0", "--timeout=soon", "-n-1", "-nx", "--lines=99999999999", "--signal=NIX",
-                                  "--kill-whom=both", "--host=", "-H-oProxyCommand=x", "--nix", "-x", "--user=1" })
+        for (const char *word : { "--json=yes", "--json", "--timeout=0", "--timeout=soon", "-n-1", "-nx", "--lines=99999999999",
+                                  "--signal=NIX", "--kill-whom=both", "--host=", "-H-oProxyCommand=x", "--nix", "-x", "--user=1" })
                 EXPECT_EQ(parse({ word }), EXIT_USAGE) << word;
         EXPECT_EQ(parse({ "-H", "a", "-M", "b" }), EXIT_USAGE);
         EXPECT_EQ(parse({ "-H", "a", "--user" }), EXIT_USAGE);

@@ -20,15 +20,15 @@ TEST(PluginctlJson, OneLineKeepsWhatWasWritten) {
 
 TEST(PluginctlJson, PrettyIndents) {
         EXPECT_EQ(json_text("{\"a\":[1,{\"b\":null}],\"c\":{ },\"d\":[\n]}", true), "{\n"
-                                                                                       "  \"a\": [\n"
-                                                                                       "    1,\n"
-                                                                                       "    {\n"
-                                                                                       "      \"b\": null\n"
-                                                                                       "    }\n"
-                                                                                       "  ],\n"
-                                                                                       "  \"c\": {},\n"
-                                                                                       "  \"d\": []\n"
-                                                                                       "}");
+                                                                                    "  \"a\": [\n"
+                                                                                    "    1,\n"
+                                                                                    "    {\n"
+                                                                                    "      \"b\": null\n"
+                                                                                    "    }\n"
+                                                                                    "  ],\n"
+                                                                                    "  \"c\": {},\n"
+                                                                                    "  \"d\": []\n"
+                                                                                    "}");
         EXPECT_EQ(json_text("true", true), "true");
 }
 
@@ -47,7 +47,7 @@ TEST(PluginctlJson, TextThatIsNoJsonDoesNoHarm) {
 static const char *const headers[] = { "ID", "PID", "DESCRIPTION" };
 
 class PluginctlTable : public testing::Test {
-    protected:
+      protected:
         Table *table = table_new(headers, 3);
 
         void TearDown() override {
@@ -89,7 +89,6 @@ TEST_F(PluginctlTable, CellsCannotBreakRows) {
 TEST_F(PluginctlTable, TheLastColumnIsCutFirstThenTheWidest) {
         ASSERT_NE(setlocale(LC_CTYPE, "C.UTF-8"), nullptr);
         row("an-identifier-of-30-characters", "4711", "a description of some length");
-        EXPECT_EQ(print(50, false), "an-identifier-of-30-characters 4711 a description…\n"[0] ? print(50, false) : "");
         std::string line = print(50, false);
         line.pop_back();
         EXPECT_EQ(text_width(line.c_str()), 50u);
@@ -97,8 +96,8 @@ TEST_F(PluginctlTable, TheLastColumnIsCutFirstThenTheWidest) {
 
         line = print(30, false);
         line.pop_back();
-        EXPECT_EQ(line, "an-identifi… 4711 a descript…");
-        EXPECT_EQ(text_width(line.c_str()), 29u + 1u);
+        EXPECT_EQ(line, "an-identifie… 4711 a descript…");
+        EXPECT_EQ(text_width(line.c_str()), 30u);
         setlocale(LC_CTYPE, "C");
 }
 
@@ -106,15 +105,16 @@ TEST_F(PluginctlTable, ColoursSurroundTheTextAlone) {
         row("e", "1", "d", ANSI_RED);
         EXPECT_EQ(print(SIZE_MAX, false, true), ANSI_RED "e" ANSI_NORMAL " 1 d\n");
         std::string with_header = print(SIZE_MAX, true, true);
-        EXPECT_EQ(with_header.substr(0, with_header.find('\n')), ANSI_UNDERLINE "ID" ANSI_NORMAL " " ANSI_UNDERLINE "PID" ANSI_NORMAL
-                                                                                " " ANSI_UNDERLINE "DESCRIPTION" ANSI_NORMAL);
+        EXPECT_EQ(with_header.substr(0, with_header.find('\n')),
+                  ANSI_UNDERLINE "ID" ANSI_NORMAL " " ANSI_UNDERLINE "PID" ANSI_NORMAL " " ANSI_UNDERLINE "DESCRIPTION" ANSI_NORMAL);
 }
 
 static std::pair<std::string, std::string> greeting(const char *json) {
         Greeting greeting;
 
         greeting_parse(json, &greeting);
-        std::pair<std::string, std::string> result = { greeting.protocol ? greeting.protocol : "-", greeting.server ? greeting.server : "-" };
+        std::pair<std::string, std::string> result = { greeting.protocol ? greeting.protocol : "-",
+                                                       greeting.server ? greeting.server : "-" };
         greeting_clear(&greeting);
         return result;
 }
@@ -124,7 +124,8 @@ TEST(PluginctlGreeting, EachDialectsAnswerIsRead) {
 
         EXPECT_EQ(greeting("{\"protocolVersion\":\"2025-06-18\",\"serverInfo\":{\"name\":\"everything\",\"version\":\"1.0\"}}"),
                   P("2025-06-18", "everything 1.0"));
-        EXPECT_EQ(greeting("{\"supportedVersions\":[\"2025-11-25\",\"2026-07-28\",7],\"serverInfo\":{\"name\":\"x\"}}"), P("2026-07-28", "x"));
+        EXPECT_EQ(greeting("{\"supportedVersions\":[\"2025-11-25\",\"2026-07-28\",7],\"serverInfo\":{\"name\":\"x\"}}"),
+                  P("2026-07-28", "x"));
         EXPECT_EQ(greeting("{\"capabilities\":{},\"serverInfo\":{\"name\":\"clangd\",\"version\":\"14\"}}"), P("-", "clangd 14"));
         EXPECT_EQ(greeting("{\"protocol\":1,\"name\":\"echo\",\"version\":\"2\"}"), P("1", "echo 2"));
 }
