@@ -149,6 +149,7 @@ TEST_P(Talk, StepsComeInOrderAndPropertiesAfterThem) {
         client->match_session("x");
         client->send("x", "echo");
         pid_t pid = std::stoi(client->get("x", "MainPID"));
+        ASSERT_GT(pid, 1);
         kill(pid, SIGKILL);
         client->wait([&] {
                 return std::count_if(client->signals.begin(), client->signals.end(),
