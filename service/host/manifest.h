@@ -71,6 +71,16 @@ int manifest_parse(const char *text, size_t size, const char *where, const char 
  * is none. A file that is empty or a link to /dev/null masks: NoSuchPlugin that says so. */
 int manifest_load(const char *path, Manifest **ret, PlugindError *error);
 
+/* The same for the session ID, which is the file's stem or, for a template ("shell@.json"), an instance of it ("shell@work"). What
+ * manifest_find() found for an id is loaded with this one. */
+int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindError *error);
+
+/* Where a `command` without a "/" is looked for: NULL (the default) is MANIFEST_COMMAND_PATH; a daemon of a user sets its own $PATH, once,
+ * before anything is loaded. Plugins get the same PATH. */
+#define MANIFEST_COMMAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+void manifest_set_command_path(const char *path);
+const char *manifest_command_path(void);
+
 /* Folders with manifests, first one wins (design.md 6): PLUGIND_PLUGIN_PATH (colon-separated) replaces all; else with USER the XDG ones
  * first; then /etc, /run, /usr/local/lib, /usr/lib /plugind/plugins.d. NULL-terminated, free with g_strfreev. */
 char **manifest_search_path(bool user);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/descent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MARK_DIGITS 15 /* of the invocation: 60 bits are never "unlimited" */
+#define PROC_FILE_MAX (256 * 1024)
+
+static struct rlimit own_limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+static uint64_t mark_from_invocation(const char *invocation) {
+        char digits[MARK_DIGITS + 1] = {};
+
+        memcpy(digits, invocation, MARK_DIGITS);
+        return strtoull(digits, NULL, 16);
+}
+
+uint64_t descent_begin_spawn(char invocation[static DESCENT_INVOCATION_SIZE]) {
+        uint64_t random[2], mark;
+        struct rlimit marked;
+
+        do {
+                if (getrandom(random, sizeof(random), 0) != sizeof(random))
+                        g_error("getrandom: %s", g_strerror(errno));
+                snprintf(invocation, DESCENT_INVOCATION_SIZE, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+                mark = mark_from_invocation(invocation);
+        } while (mark == 0);
+
+        if (getrlimit(RLIMIT_LOCKS, &own_limit) == 0) {
+                marked = (struct rlimit){ mark, own_limit.rlim_max };
+                (void) setrlimit(RLIMIT_LOCKS, &marked); /* where the hard limit forbids it, the environment has to do */
+        }
+        return mark;
+}
+
+void descent_end_spawn(void) {
+        (void) setrlimit(RLIMIT_LOCKS, &own_limit);
+}
+
+/* Files of /proc tell no size. NULL if it cannot be read. */
+static char *read_proc_fd(int fd, size_t *size) {
+        g_autofree char *text = NULL;
+        size_t allocated = 4096, n = 0;
+
+        text = g_malloc(allocated);
+        for (;;) {
+                ssize_t k = pread(fd, text + n, allocated - 1 - n, (off_t) n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return NULL;
+                if (k == 0)
+                        break;
+                n += (size_t) k;
+                if (n == allocated - 1) {
+                        if (allocated >= PROC_FILE_MAX)
+                                break;
+                        allocated *= 2;
+                        text = g_realloc(text, allocated);
+                }
+        }
+        text[n] = '\0';
+        *size = n;
+        return g_steal_pointer(&text);
+}
+
+static char *read_proc(const char *path, size_t *size) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        char *text;
+
+        if (fd < 0)
+                return NULL;
+        text = read_proc_fd(fd, size);
+        close(fd);
+        return text;
+}
+
+static uint64_t mark_from_environment(pid_t pid) {
+        static const char name[] = "PLUGIND_INVOCATION=";
+        g_autofree char *path = g_strdup_printf("/proc/%i/environ", pid), *environment = NULL;
+        size_t size = 0;
+
+        environment = read_proc(path, &size);
+        for (const char *p = environment; p && p < environment + size; p += strlen(p) + 1)
+                if (g_str_has_prefix(p, name) && strlen(p) == strlen(name) + DESCENT_INVOCATION_SIZE - 1)
+                        return mark_from_invocation(p + strlen(name));
+        return 0;
+}
+
+uint64_t descent_mark(pid_t pid) {
+        struct rlimit limit;
+
+        if (prlimit(pid, RLIMIT_LOCKS, NULL, &limit) == 0 && limit.rlim_cur != own_limit.rlim_cur &&
+            limit.rlim_cur >> (4 * MARK_DIGITS) == 0)
+                return limit.rlim_cur;
+        return mark_from_environment(pid);
+}
+
+/* For kernels without CONFIG_PROC_CHILDREN. */
+static int foreach_child_by_parent(void (*visit)(pid_t pid, void *userdata), void *userdata) {
+        DIR *proc = opendir("/proc");
+
+        if (!proc)
+                return -errno;
+        for (struct dirent *entry; (entry = readdir(proc));) {
+                g_autofree char *path = NULL, *stat = NULL;
+                const char *end;
+                size_t size;
+                int parent;
+
+                if (!g_ascii_isdigit(entry->d_name[0]))
+                        continue;
+                path = g_strdup_printf("/proc/%s/stat", entry->d_name);
+                stat = read_proc(path, &size);
+                end = stat ? strrchr(stat, ')') : NULL; /* the command's name may hold anything */
+                if (end && sscanf(end, ") %*c %i", &parent) == 1 && parent == getpid())
+                        visit(atoi(entry->d_name), userdata);
+        }
+        closedir(proc);
+        return 0;
+}
+
+int descent_open_children(void) {
+        g_autofree char *path = g_strdup_printf("/proc/self/task/%i/children", gettid());
+
+        return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int descent_foreach_child(int children_fd, void (*visit)(pid_t pid, void *userdata), void *userdata) {
+        g_autofree char *children = NULL;
+        size_t size;
+
+        children = children_fd >= 0 ? read_proc_fd(children_fd, &size) : NULL;
+        if (!children)
+                return foreach_child_by_parent(visit, userdata);
+        for (char *p = children, *end;; p = end) {
+                long pid = strtol(p, &end, 10);
+
+                if (end == p)
+                        return 0;
+                visit((pid_t) pid, userdata);
+        }
+}
