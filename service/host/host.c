@@ -9,8 +9,6 @@
 #include <glib.h>
 #include <string.h>
 
-#define SYSTEM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 int host_new(const HostConfig *config, Host **ret) {
         Host *host = g_new0(Host, 1);
         int r;
@@ -23,7 +21,6 @@ int host_new(const HostConfig *config, Host **ret) {
         host->named = g_hash_table_new(request_named_hash, request_named_equal);
         host->quota = quota_new();
         host->random = g_rand_new_with_seed((guint32) config->seed);
-        host->path = g_strdup((config->user ? g_getenv("PATH") : NULL) ?: SYSTEM_PATH);
         list_init(&host->order);
         r = host_unload_init(host);
         if (r < 0) {
@@ -53,7 +50,6 @@ Host *host_free(Host *host) {
         g_rand_free(host->random);
         g_strfreev(host->config.search_path);
         g_free((char *) host->config.data_dir);
-        g_free(host->path);
         g_free(host);
         return NULL;
 }
@@ -136,7 +132,7 @@ static int read_manifest(Host *host, const char *source, const char *id, Manifes
         if (source_is_path(source))
                 return manifest_load(source, ret, error);
         r = manifest_find(host->config.search_path, id, &path, error);
-        return r < 0 ? r : manifest_load(path, ret, error);
+        return r < 0 ? r : manifest_load_as(path, id, ret, error);
 }
 
 static int check_configuration(const char *configuration, PlugindError *error) {

@@ -58,7 +58,6 @@ struct Host {
         uint64_t next_request;
         Quota *quota;
         GRand *random;
-        char *path; /* PATH of plugins */
         bool paused, stopping;
         sd_event_source *reaper; /* removes sessions that were unloaded */
         List unloads;            /* of Unload, see host-unload.c */

@@ -86,7 +86,7 @@ static GPtrArray *session_environment(Session *session, const char *data_dir) {
         GPtrArray *env = g_ptr_array_new_with_free_func(g_free);
 
         if (!env_has(own, "PATH"))
-                add_env(env, "PATH", session->host->path);
+                add_env(env, "PATH", manifest_command_path());
         if (!env_has(own, "LANG"))
                 add_env(env, "LANG", g_getenv("LANG") ?: "C.UTF-8");
         if (!env_has(own, "HOME"))
