@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who calls. A caller is a sender on a connection. Who it is, the bus is asked once, asynchronously, when it first wants what not
+ * everybody may; until that is known its messages are held, and then dispatched in order as if they came just now. One match tells
+ * of all who vanish (sd_bus_track would add a match for each, and block).
+ */
+#pragma once
+
+#include "basic/error.h"
+#include "host/caller.h"
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+/* What one caller may have waiting while the bus is asked who it is. */
+#define CALLER_HELD_MAX 128
+#define CALLER_HELD_BYTES_MAX (16 * 1024 * 1024)
+
+typedef struct Callers Callers;
+typedef struct Connection Connection;
+
+int callers_new(Connection *connection, Callers **ret);
+/* Ends all that the callers hold. */
+Callers *callers_free(Callers *callers);
+
+/* 1: *ret is who sent MESSAGE, or NULL if that is unknown and ANYBODY may. 0: MESSAGE is held; call_dispatch() will be called with it.
+ * Negative: refused. */
+int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Caller **ret, PlugindError *error);
+
+/* The connection that CALLER speaks on. */
+Connection *caller_connection(const Caller *caller);
+/* A caller that has vanished is just being freed: what it asked for need not be answered. */
+bool callers_vanishing(const Callers *callers);

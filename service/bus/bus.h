@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The D-Bus face of the host: its objects, members and signals on one or more connections. Only faces here: parse, authorize,
+ * call the host, reply. The contract is dbus-interfaces/.
+ */
+#pragma once
+
+#include "host/host.h"
+
+#include <systemd/sd-bus.h>
+
+#define BUS_NAME "org.plugind1"
+
+typedef struct Bus Bus;
+
+typedef struct BusConfig {
+        sd_event *event;
+        Host *host;
+        const LogSink *log_sink; /* NULL: none */
+        const char *runtime;     /* its name; NULL: there is none */
+        bool user;               /* the daemon's own uid may change things; else root */
+} BusConfig;
+
+/* Everything CONFIG points to must outlive the bus, but for the host. */
+int bus_new(const BusConfig *config, Bus **ret);
+/* Serves nobody any more; every caller is gone. To be called before the host is freed. */
+void bus_close(Bus *bus);
+/* To be called after the host was freed: answers to what was asked end here. */
+Bus *bus_free(Bus *bus);
+
+/* Serves the host on CONNECTION (a reference is taken), which must be started and attached to the event loop. Blocks for adding
+ * matches: for start-up only. */
+int bus_serve(Bus *bus, sd_bus *connection);
+
+/* From now on what happens to sessions is signalled. */
+void bus_start_signals(Bus *bus);
+
+/* Calls DRAINED once, from the loop, when all that was sent has been written. */
+void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata);

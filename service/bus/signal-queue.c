@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus/signal-queue.h"
+
+#include "basic/log.h"
+#include "bus/connection.h"
+
+#include <errno.h>
+
+/* Above one of the first two plugins are not read; below the third they are again. */
+#define UNWRITTEN_MESSAGES_MAX 512
+#define UNWRITTEN_BYTES_MAX (16 * 1024 * 1024)
+#define UNWRITTEN_MESSAGES_FEW 64
+
+struct SignalQueue {
+        Bus *bus;
+        GHashTable *changed; /* path -> bits of SessionProperty */
+        sd_event_source *flush, *turn;
+        bool congested;
+};
+
+static const struct {
+        uint32_t bit;
+        const char *name;
+} property_names[] = {
+        { SESSION_PROPERTY_NAME, "Name" },
+        { SESSION_PROPERTY_VERSION, "Version" },
+        { SESSION_PROPERTY_DESCRIPTION, "Description" },
+        { SESSION_PROPERTY_TYPE, "Type" },
+        { SESSION_PROPERTY_DIALECT, "Dialect" },
+        { SESSION_PROPERTY_MANIFEST, "Manifest" },
+        { SESSION_PROPERTY_SUPERVISED, "Supervised" },
+        { SESSION_PROPERTY_DESIRED_STATE, "DesiredState" },
+        { SESSION_PROPERTY_REPORTED_STATE, "ReportedState" },
+        { SESSION_PROPERTY_ERROR, "ErrorMessage" },
+        { SESSION_PROPERTY_ERROR, "ErrorDetails" },
+        { SESSION_PROPERTY_STARTED_AT, "StartedAt" },
+        { SESSION_PROPERTY_STATE_CHANGED_AT, "StateChangedAt" },
+        { SESSION_PROPERTY_MAIN_PID, "MainPID" },
+        { SESSION_PROPERTY_RESTARTS, "Restarts" },
+        { SESSION_PROPERTY_GREETING, "Greeting" },
+};
+
+#define connections_foreach(connection, queue)                                                                                             \
+        list_foreach(node, &(queue)->bus->connections)                                                                                     \
+                for (Connection *connection = list_entry(node, Connection, connections); connection; connection = NULL)
+
+static void check(int r, const char *what, const char *path) {
+        if (r < 0) {
+                errno = -r;
+                log_warning("Cannot send %s of %s: %m", what, path);
+        }
+}
+
+static void emit_changed(SignalQueue *queue, const char *path, uint32_t bits) {
+        char *names[G_N_ELEMENTS(property_names) + 1] = {};
+        size_t n = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(property_names); i++)
+                if (bits & property_names[i].bit)
+                        names[n++] = (char *) property_names[i].name;
+        connections_foreach(connection, queue) {
+                check(sd_bus_emit_properties_changed_strv(connection->sd_bus, path, SESSION_INTERFACE, names), "PropertiesChanged", path);
+                signal_queue_sent(queue, connection, 0);
+        }
+}
+
+void signal_queue_flush(SignalQueue *queue, const char *path) {
+        void *bits;
+
+        if (g_hash_table_size(queue->changed) == 0 || !g_hash_table_lookup_extended(queue->changed, path, NULL, &bits))
+                return;
+        emit_changed(queue, path, GPOINTER_TO_UINT(bits));
+        g_hash_table_remove(queue->changed, path);
+}
+
+static int on_flush(sd_event_source *source, void *userdata) {
+        SignalQueue *queue = userdata;
+        GHashTableIter iter;
+        void *path, *bits;
+
+        if (queue->congested)
+                return 0;
+        g_hash_table_iter_init(&iter, queue->changed);
+        while (!queue->congested && g_hash_table_iter_next(&iter, &path, &bits)) {
+                emit_changed(queue, path, GPOINTER_TO_UINT(bits));
+                g_hash_table_iter_remove(&iter);
+        }
+        return 0;
+}
+
+static bool drained(SignalQueue *queue) {
+        connections_foreach(connection, queue) {
+                uint64_t messages = 0;
+
+                (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
+                if (messages == 0)
+                        connection->unwritten = 0;
+                if (messages > UNWRITTEN_MESSAGES_FEW || connection->unwritten > UNWRITTEN_BYTES_MAX)
+                        return false;
+        }
+        return true;
+}
+
+/* A post source runs after whatever else has run, sd-bus' own writing too. */
+static int on_turn(sd_event_source *source, void *userdata) {
+        SignalQueue *queue = userdata;
+
+        if (!queue->congested || !drained(queue))
+                return 0;
+        queue->congested = false;
+        (void) sd_event_source_set_enabled(queue->turn, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+        if (queue->bus->host)
+                host_pause(queue->bus->host, false);
+        return 0;
+}
+
+void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) {
+        uint64_t messages = 0;
+
+        (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
+        connection->unwritten = messages == 0 ? 0 : connection->unwritten + size;
+        if (queue->congested || (messages <= UNWRITTEN_MESSAGES_MAX && connection->unwritten <= UNWRITTEN_BYTES_MAX))
+                return;
+        queue->congested = true;
+        log_debug("The bus is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not read until it has taken them", messages);
+        (void) sd_event_source_set_enabled(queue->turn, SD_EVENT_ON);
+        if (queue->bus->host)
+                host_pause(queue->bus->host, true);
+}
+
+static void properties_changed(Session *session, uint32_t properties, void *userdata) {
+        SignalQueue *queue = userdata;
+        g_autofree char *path = session_path(session);
+        uint32_t bits = GPOINTER_TO_UINT(g_hash_table_lookup(queue->changed, path)) | properties;
+
+        g_hash_table_insert(queue->changed, g_steal_pointer(&path), GUINT_TO_POINTER(bits));
+        if (!queue->congested)
+                (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+}
+
+static void session_new(Session *session, void *userdata) {
+        SignalQueue *queue = userdata;
+        g_autofree char *path = session_path(session);
+
+        connections_foreach(connection, queue) {
+                check(sd_bus_emit_object_added(connection->sd_bus, path), "InterfacesAdded", path);
+                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionNew", "so", session->id, path),
+                      "SessionNew", path);
+                signal_queue_sent(queue, connection, 0);
+        }
+}
+
+static void session_removed(Session *session, const char *reason, void *userdata) {
+        SignalQueue *queue = userdata;
+        g_autofree char *path = session_path(session);
+
+        signal_queue_flush(queue, path);
+        connections_foreach(connection, queue) {
+                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionRemoved", "sos", session->id, path, reason),
+                      "SessionRemoved", path);
+                check(sd_bus_emit_object_removed(connection->sd_bus, path), "InterfacesRemoved", path);
+                signal_queue_sent(queue, connection, 0);
+        }
+}
+
+static void state_changed(Session *session, const char *new_state, const char *old_state, const char *reason, void *userdata) {
+        SignalQueue *queue = userdata;
+        g_autofree char *path = session_path(session);
+
+        connections_foreach(connection, queue) {
+                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "StateChanged", "sss", new_state, old_state, reason),
+                      "StateChanged", path);
+                signal_queue_sent(queue, connection, 0);
+        }
+}
+
+static void ended(Session *session, const char *reason, int status, void *userdata) {
+        SignalQueue *queue = userdata;
+        g_autofree char *path = session_path(session);
+
+        connections_foreach(connection, queue) {
+                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "Ended", "si", reason, (int32_t) status), "Ended",
+                      path);
+                signal_queue_sent(queue, connection, 0);
+        }
+}
+
+static int notify(Connection *connection, const char *path, const Caller *caller, const char *request, const char *method,
+                  JsonRange params) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *signal = NULL;
+        char *space;
+        int r = sd_bus_message_new_signal(connection->sd_bus, &signal, path, SESSION_INTERFACE, "Notification");
+
+        if (r < 0)
+                return r;
+        r = sd_bus_message_set_destination(signal, caller->name);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(signal, "ss", request, method);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_string_space(signal, params.size, &space);
+        if (r < 0)
+                return r;
+        if (params.size > 0)
+                memcpy(space, params.data, params.size);
+        return sd_bus_send(connection->sd_bus, signal, NULL);
+}
+
+static void notification(Session *session, Caller *caller, const char *request, const char *method, JsonRange params, void *userdata) {
+        SignalQueue *queue = userdata;
+        Connection *connection = caller_connection(caller);
+        g_autofree char *path = session_path(session);
+
+        check(notify(connection, path, caller, request, method, params), "Notification", path);
+        signal_queue_sent(queue, connection, params.size);
+}
+
+void signal_queue_hooks(SignalQueue *queue, Hooks *hooks) {
+        *hooks = (Hooks){
+                .session_new = session_new,
+                .session_removed = session_removed,
+                .state_changed = state_changed,
+                .ended = ended,
+                .notification = notification,
+                .properties_changed = properties_changed,
+                .userdata = queue,
+        };
+}
+
+int signal_queue_new(Bus *bus, SignalQueue **ret) {
+        SignalQueue *queue = g_new0(SignalQueue, 1);
+        int r;
+
+        queue->bus = bus;
+        queue->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        r = sd_event_add_defer(bus->config.event, &queue->flush, on_flush, queue);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(queue->flush, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_post(bus->config.event, &queue->turn, on_turn, queue);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(queue->turn, SD_EVENT_OFF);
+        if (r < 0) {
+                signal_queue_free(queue);
+                return r;
+        }
+        *ret = queue;
+        return 0;
+}
+
+SignalQueue *signal_queue_free(SignalQueue *queue) {
+        if (!queue)
+                return NULL;
+        sd_event_source_disable_unref(queue->flush);
+        sd_event_source_disable_unref(queue->turn);
+        g_hash_table_unref(queue->changed);
+        g_free(queue);
+        return NULL;
+}

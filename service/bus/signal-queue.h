@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the bus is told without being asked. Steps, endings and notifications go out at once and in order; changed properties of a
+ * session are put together until the loop comes round, or until an answer about that session is sent.
+ *
+ * sd-bus bounds its queue by messages only, and disconnects. So plugins are not read while much is waiting, and changed
+ * properties wait too.
+ */
+#pragma once
+
+#include "host/hooks.h"
+
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+typedef struct Bus Bus;
+typedef struct Connection Connection;
+typedef struct SignalQueue SignalQueue;
+
+int signal_queue_new(Bus *bus, SignalQueue **ret);
+SignalQueue *signal_queue_free(SignalQueue *queue);
+
+/* Fills *hooks with what feeds this queue. */
+void signal_queue_hooks(SignalQueue *queue, Hooks *hooks);
+
+/* Sends what is waiting about the session at PATH. */
+void signal_queue_flush(SignalQueue *queue, const char *path);
+
+/* To be called after a message of about SIZE bytes was given to CONNECTION. */
+void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+
+#include "bus/bus.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+/* How long leaving may take once no plugin is left: the name's release, and answers that the bus has not taken yet. */
+#define FAREWELL_USEC (5 * USEC_PER_SEC)
+
+struct Daemon {
+        DaemonConfig config;
+        char *state_dir;
+        sd_event *event;
+        Deadlines *deadlines;
+        Worker *worker;
+        Arena *arena;
+        Runtime *runtime;
+        Record *record;
+        LogSink *log_sink;
+        Host *host;
+        sd_bus *sd_bus;
+        Bus *bus;
+        Deadline farewell;
+        bool named, stopping;
+        int exit_status;
+};
+
+static int fail(int r, const char *what) {
+        errno = -r;
+        log_error("%s: %m", what);
+        return r;
+}
+
+static char *default_state_dir(bool user) {
+        return user ? g_build_filename(g_get_user_state_dir(), "plugind", NULL) : g_strdup("/var/lib/plugind");
+}
+
+/* Beside the daemon's own state, since a plugin with a dynamic user could not reach below a folder of mode 0700. */
+static char *plugin_data_dir(const Daemon *daemon) {
+        return daemon->config.state_dir ? g_build_filename(daemon->config.state_dir, "data", NULL)
+                                        : g_strconcat(daemon->state_dir, "-data", NULL);
+}
+
+static bool journal_is_there(LogTarget target) {
+        return target == LOG_TARGET_JOURNAL || (target == LOG_TARGET_AUTO && access("/run/systemd/journal/socket", W_OK) == 0);
+}
+
+static void farewell_over(Deadline *d) {
+        Daemon *daemon = (Daemon *) (void *) ((char *) d - offsetof(Daemon, farewell));
+
+        log_warning("The bus does not take our last messages; leaving without");
+        (void) sd_event_exit(daemon->event, daemon->exit_status);
+}
+
+static void all_written(void *userdata) {
+        Daemon *daemon = userdata;
+
+        (void) sd_event_exit(daemon->event, daemon->exit_status);
+}
+
+static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Daemon *daemon = userdata;
+
+        daemon->named = false;
+        bus_when_drained(daemon->bus, all_written, daemon);
+        return 0;
+}
+
+/* Callers queue in the bus until the name is free, so it is released when nothing is left that could answer. */
+static void plugins_stopped(const PlugindError *error, void *userdata) {
+        Daemon *daemon = userdata;
+
+        deadline_arm(daemon->deadlines, &daemon->farewell, FAREWELL_USEC);
+        if (daemon->named && sd_bus_release_name_async(daemon->sd_bus, NULL, BUS_NAME, name_released, daemon) >= 0)
+                return;
+        bus_when_drained(daemon->bus, all_written, daemon);
+}
+
+static void daemon_stop(Daemon *daemon, int exit_status) {
+        if (exit_status != EXIT_SUCCESS)
+                daemon->exit_status = exit_status;
+        if (daemon->stopping)
+                return;
+        daemon->stopping = true;
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping plugins");
+        host_stop(daemon->host, plugins_stopped, daemon);
+}
+
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        log_info("Received SIG%s, stopping", sigabbrev_np((int) si->ssi_signo));
+        daemon_stop(userdata, EXIT_SUCCESS);
+        return 0;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        struct timespec now = {};
+        Daemon *daemon = userdata;
+
+        if (daemon->stopping)
+                return 0;
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%lli", (long long) now.tv_sec * 1000000 + now.tv_nsec / 1000);
+        if (host_reload(daemon->host, &error) < 0)
+                log_error("Cannot reload: %s", error.message);
+        (void) sd_notify(false, "READY=1");
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Daemon *daemon = userdata;
+
+        log_error("The connection to the bus is lost, stopping");
+        daemon->named = false;
+        daemon_stop(daemon, EXIT_FAILURE);
+        return 0;
+}
+
+static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Daemon *daemon = userdata;
+        const char *name;
+        int r = sd_bus_message_read(message, "s", &name);
+
+        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping)
+                return 0;
+        log_error("The bus took the name " BUS_NAME " away, stopping");
+        daemon->named = false;
+        daemon_stop(daemon, EXIT_FAILURE);
+        return 0;
+}
+
+static int new_loop(Daemon *daemon) {
+        int r = sd_event_new(&daemon->event);
+
+        if (r >= 0)
+                r = sd_event_add_signal(daemon->event, NULL, SIGTERM, on_terminate, daemon);
+        if (r >= 0)
+                r = sd_event_add_signal(daemon->event, NULL, SIGINT, on_terminate, daemon);
+        if (r >= 0)
+                r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_hangup, daemon);
+        if (r >= 0)
+                r = deadlines_new(daemon->event, &daemon->deadlines);
+        return r < 0 ? fail(r, "Cannot make an event loop") : 0;
+}
+
+static int new_host(Daemon *daemon) {
+        g_auto(GStrv) search_path = manifest_search_path(daemon->config.user);
+        g_autofree char *data_dir = plugin_data_dir(daemon);
+        HostConfig config = {
+                .event = daemon->event,
+                .deadlines = daemon->deadlines,
+                .arena = daemon->arena,
+                .runtime = daemon->runtime,
+                .record = daemon->record,
+                .log_sink = daemon->log_sink,
+                .search_path = search_path,
+                .data_dir = data_dir,
+                .user = daemon->config.user,
+        };
+        int r;
+
+        if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
+                config.seed = (uint64_t) getpid();
+        r = host_new(&config, &daemon->host);
+        return r < 0 ? fail(r, "Cannot make the host") : 0;
+}
+
+/* What the host stands on, from the bottom up. */
+static int new_ground(Daemon *daemon) {
+        g_autofree char *log_dir = g_build_filename(daemon->state_dir, "log", NULL);
+        int r = worker_new(&daemon->worker);
+
+        if (r < 0)
+                return fail(r, "Cannot start the worker thread");
+        r = arena_new(DUPLEX_MESSAGE_MAX, 1, &daemon->arena);
+        if (r < 0)
+                return fail(r, "Cannot make shared memory for plugins' messages");
+        if (daemon->config.runtime != RUNTIME_NONE) {
+                r = runtime_local_new(daemon->event, &daemon->runtime);
+                if (r < 0)
+                        return fail(r, "Cannot run child processes");
+        }
+        r = record_new(daemon->event, daemon->state_dir, daemon->worker, &daemon->record);
+        if (r < 0) {
+                errno = -r;
+                log_error("Cannot use the folder for state %s (see --state-dir=): %m", daemon->state_dir);
+                return r;
+        }
+        r = log_sink_new(daemon->event, daemon->worker, log_dir, journal_is_there(daemon->config.log_target), &daemon->log_sink);
+        return r < 0 ? fail(r, "Cannot log for plugins") : 0;
+}
+
+static int new_bus(Daemon *daemon) {
+        BusConfig config = {
+                .event = daemon->event,
+                .host = daemon->host,
+                .log_sink = daemon->log_sink,
+                .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
+                .user = daemon->config.user,
+        };
+        int r = bus_new(&config, &daemon->bus);
+
+        return r < 0 ? fail(r, "Cannot make the bus objects") : 0;
+}
+
+int daemon_new(const DaemonConfig *config, Daemon **ret) {
+        Daemon *daemon = g_new0(Daemon, 1);
+        int r;
+
+        daemon->config = *config;
+        daemon->state_dir = config->state_dir ? g_strdup(config->state_dir) : default_state_dir(config->user);
+        daemon->farewell.expired = farewell_over;
+        r = new_loop(daemon);
+        if (r >= 0)
+                r = new_ground(daemon);
+        if (r >= 0)
+                r = new_host(daemon);
+        if (r >= 0)
+                r = new_bus(daemon);
+        if (r < 0) {
+                daemon_free(daemon);
+                return r;
+        }
+        *ret = daemon;
+        return 0;
+}
+
+Daemon *daemon_free(Daemon *daemon) {
+        if (!daemon)
+                return NULL;
+        if (daemon->deadlines)
+                deadline_disarm(daemon->deadlines, &daemon->farewell);
+        bus_close(daemon->bus);
+        host_free(daemon->host);
+        bus_free(daemon->bus);
+        sd_bus_close_unref(daemon->sd_bus); /* what could be flushed has been */
+        log_sink_free(daemon->log_sink);
+        record_free(daemon->record);
+        runtime_free(daemon->runtime);
+        arena_free(daemon->arena);
+        worker_free(daemon->worker);
+        deadlines_free(daemon->deadlines);
+        sd_event_unref(daemon->event);
+        g_free(daemon->state_dir);
+        g_free(daemon);
+        return NULL;
+}
+
+/* Blocking calls are fine here: the loop does not run yet. */
+static int connect_bus(Daemon *daemon) {
+        bool user = daemon->config.user;
+        int r = user ? sd_bus_open_user_with_description(&daemon->sd_bus, "plugind")
+                     : sd_bus_open_system_with_description(&daemon->sd_bus, "plugind");
+
+        if (r < 0) {
+                errno = -r;
+                log_error("Cannot connect to the %s bus (%s): %m", user ? "session" : "system",
+                          user ? "DBUS_SESSION_BUS_ADDRESS, else $XDG_RUNTIME_DIR/bus; --system for the system bus"
+                               : "DBUS_SYSTEM_BUS_ADDRESS, else /run/dbus/system_bus_socket; --user for a session bus");
+                return r;
+        }
+        r = sd_bus_attach_event(daemon->sd_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_disconnected, daemon);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "NameLost", on_name_lost, daemon);
+        return r < 0 ? fail(r, "Cannot use the bus") : 0;
+}
+
+static int name_is_taken(Daemon *daemon) {
+        g_autofree char *who = NULL;
+        sd_bus_creds *creds = NULL;
+        pid_t pid;
+
+        if (sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0)
+                who = g_strdup_printf(" by process %i", pid);
+        sd_bus_creds_unref(creds);
+        log_error("The name " BUS_NAME " is already taken%s: is another plugind running on this bus?", who ? who : "");
+        return -EEXIST;
+}
+
+static bool name_has_owner(Daemon *daemon) {
+        sd_bus_creds *creds = NULL;
+        int r = sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &creds);
+
+        sd_bus_creds_unref(creds);
+        return r >= 0;
+}
+
+int daemon_start(Daemon *daemon) {
+        int r = connect_bus(daemon);
+
+        if (r < 0)
+                return r;
+        if (name_has_owner(daemon)) /* before any plugin is started */
+                return name_is_taken(daemon);
+        r = bus_serve(daemon->bus, daemon->sd_bus);
+        if (r < 0)
+                return fail(r, "Cannot register on the bus");
+        host_start(daemon->host);
+        bus_start_signals(daemon->bus);
+        r = sd_bus_request_name(daemon->sd_bus, BUS_NAME, 0);
+        if (r == -EEXIST)
+                return name_is_taken(daemon);
+        if (r < 0)
+                return fail(r, "Cannot take the name " BUS_NAME);
+        daemon->named = true;
+        (void) sd_notifyf(false, "READY=1\nSTATUS=%u plugins loaded", host_n_sessions(daemon->host));
+        log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
+        return 0;
+}
+
+int daemon_loop(Daemon *daemon) {
+        int r = sd_event_loop(daemon->event);
+
+        if (r < 0) {
+                (void) fail(r, "The event loop failed");
+                return EXIT_FAILURE;
+        }
+        return r;
+}

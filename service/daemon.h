@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon: owns event loop, bus, host and what is remembered; start-up order, reload, leaving. */
+#pragma once
+
+#include "basic/log.h"
+
+#include <stdbool.h>
+
+typedef struct Daemon Daemon;
+
+typedef enum RuntimeChoice { RUNTIME_AUTO, RUNTIME_LOCAL, RUNTIME_NONE } RuntimeChoice;
+
+typedef struct DaemonConfig {
+        bool user; /* the session bus of one user; else the system bus */
+        RuntimeChoice runtime;
+        const char *state_dir; /* NULL: /var/lib/plugind, or $XDG_STATE_HOME/plugind with `user` */
+        LogTarget log_target;
+} DaemonConfig;
+
+/* SIGCHLD, SIGHUP, SIGINT and SIGTERM must be blocked. What fails is logged. */
+int daemon_new(const DaemonConfig *config, Daemon **ret);
+Daemon *daemon_free(Daemon *daemon);
+
+/* Connects, loads what is remembered, and takes the name when all is ready to be called. -EEXIST if another has it. */
+int daemon_start(Daemon *daemon);
+/* Serves until told to stop. Returns the exit status. */
+int daemon_loop(Daemon *daemon);
