@@ -375,6 +375,19 @@ void session_stop(Session *session, const char *reason) {
                 session_finish_stop(session);
 }
 
+int session_kill(Session *session, KillWhom whom, int signal, PlugindError *error) {
+        Unit *unit = session->run ? session->run->unit : NULL;
+        int r = unit ? unit->runtime->ops->unit_kill(unit, whom, signal) : -ESRCH;
+
+        if (r == -ESRCH)
+                return plugind_error_set(error, PLUGIND_ERROR_NOT_ACTIVE, "session \"%s\" has no process (it is %s)", session->id,
+                                         session_state_to_string(session->state));
+        if (r < 0)
+                return plugind_error_set(error, PLUGIND_ERROR_FAILED, "cannot send signal %d to session \"%s\": %s", signal, session->id,
+                                         g_strerror(-r));
+        return 0;
+}
+
 /* -- failure -- */
 
 /* The delay before the next attempt, in usec: none after a second of health, else doubling (design.md 4). */
