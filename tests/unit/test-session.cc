@@ -2,6 +2,8 @@
 /* The state machine: start, stop, failure, back-off, idleness, bind, unload. */
 #include "host-fixture.h"
 
+#include <sys/socket.h>
+
 class SessionTest : public HostTest {};
 
 static void store_error(const PlugindError *error, void *userdata) {
