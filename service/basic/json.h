@@ -65,6 +65,9 @@ bool json_string_equals(JsonRange string, const char *text);
  * become U+FFFD. */
 char *json_string_decode(JsonRange string);
 
+/* False if STRING contains \u0000 or half of a surrogate pair: legal JSON, but no text. */
+bool json_string_is_text(JsonRange string);
+
 /* A non-negative integer without fraction or exponent up to UINT64_MAX, else false. */
 bool json_get_uint64(JsonRange value, uint64_t *ret);
 
@@ -75,7 +78,8 @@ void json_append_string(GString *out, const char *text, size_t size);
  * only stand between tokens, into spaces: one message stays one line. Returns VALUE.size. */
 size_t json_copy_one_line(char *target, JsonRange value);
 
-/* json_check(), no duplicate keys, then json-glib. On failure -EBADMSG with *message (newly allocated):
+/* json_check(), then what json-glib would take and change in silence is refused: duplicate keys, strings that are no text, numbers
+ * too large for a gint64 or a double. Then json-glib. On failure -EBADMSG with *message (newly allocated):
  * "line 3, column 7: ..." */
 int json_parse_tree(JsonRange text, JsonNode **ret, char **message);
 

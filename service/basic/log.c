@@ -20,7 +20,7 @@ static bool to_terminal;
 
 static const char *const priority_names[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
 
-static bool journal_listens(void) {
+bool log_journal_listens(void) {
         static const struct sockaddr_un address = { AF_UNIX, "/run/systemd/journal/socket" };
         int fd, r;
 
@@ -47,7 +47,7 @@ void log_open(LogTarget target, int priority) {
         bool wanted = target == LOG_TARGET_JOURNAL || (target == LOG_TARGET_AUTO && stderr_leads_to_journal());
 
         max_priority = priority;
-        to_journal = wanted && journal_listens();
+        to_journal = wanted && log_journal_listens();
         to_terminal = isatty(STDERR_FILENO);
 }
 

@@ -9,6 +9,8 @@
 typedef enum LogTarget { LOG_TARGET_AUTO, LOG_TARGET_JOURNAL, LOG_TARGET_STDERR } LogTarget;
 
 void log_open(LogTarget target, int max_priority);
+/* There is a journal, whether or not the daemon's own log goes there. */
+bool log_journal_listens(void);
 int log_priority_from_string(const char *name); /* "err", "warning", "info", "debug" or 0..7; -EINVAL */
 
 /* SESSION (may be NULL) becomes the field PLUGIND_SESSION. Keeps errno. */

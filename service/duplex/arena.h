@@ -41,9 +41,10 @@ struct Slot {
 int arena_new(size_t message_max, uint32_t epoch, Arena **ret);
 Arena *arena_free(Arena *arena);
 uint32_t arena_epoch(const Arena *arena);
+size_t arena_message_max(const Arena *arena);
 
 int slot_new(Arena *arena, Slot **ret);
-Slot *slot_free(Slot *slot);
+Slot *slot_free(Slot *slot); /* before its arena */
 
 /* The bytes between tail and head. */
 const char *buffer_peek(const Buffer *buffer, size_t *size);
@@ -51,5 +52,6 @@ const char *buffer_peek(const Buffer *buffer, size_t *size);
 char *buffer_reserve(Buffer *buffer, size_t minimum, size_t *size);
 void buffer_commit(Buffer *buffer, size_t size);  /* moves head */
 void buffer_consume(Buffer *buffer, size_t size); /* moves tail; an emptied buffer starts over at 0 */
-/* After a take-over: finishes what a killed daemon had begun, counts bytes that were read and not counted. */
+/* After a take-over: finishes what a killed daemon had begun, counts bytes that were read and not counted. May be killed and begun
+ * again itself. */
 void buffer_recover(Buffer *buffer);

@@ -3,6 +3,8 @@
  * The two-way byte stream between plugind and a plugin, carrying JSON-RPC 2.0. Knows framing and messages, nothing of
  * sessions or dialects. Never blocks: what the plugin does not take yet waits in the output buffer.
  *
+ * The daemon ignores SIGPIPE: a pipe knows no MSG_NOSIGNAL.
+ *
  * Bad input costs only what it hits: a line that is no message is reported through `bad` with the id that could
  * be made out, and the stream goes on; only headers that are none end the connection.
  */
@@ -17,14 +19,16 @@
 
 typedef struct Duplex Duplex;
 
-/* Every callback may free the duplex; the duplex touches nothing of itself afterwards. */
+/* Every callback may free the duplex; the duplex touches nothing of itself afterwards, and what the callback was given stays valid until
+ * it returns. No callback is called from within a function below, only from the loop. */
 typedef struct DuplexOps {
         /* One well-formed message. The ranges point into the buffer and are gone when the callback returns. */
         void (*message)(Duplex *duplex, const JsonRpcMessage *message, void *userdata);
-        /* A message that is none (ID is absent if it could not be made out), or is too large. ERROR: ProtocolError that quotes its
+        /* A message that is none, or is too large. ID is that of the answer it was about to be, and absent if that could not be made
+         * out or it is no answer. ERROR: ProtocolError that quotes its
          * first 80 bytes and says what was expected. */
         void (*bad)(Duplex *duplex, JsonRange id, const PlugindError *error, void *userdata);
-        /* A line that does not begin with '{'. */
+        /* A line that does not begin with '{', and is not blank. */
         void (*skipped)(Duplex *duplex, const char *line, size_t size, void *userdata);
         /* End of input, a failed read or write, or a broken stream; called once, after everything that could be read was delivered. ERROR is
          * ConnectionLost or ProtocolError. Writing is refused from here on. */

@@ -20,8 +20,8 @@ typedef enum FrameVerdict {
         FRAME_MESSAGE,  /* one message at data + offset, size bytes; the frame is `consumed` bytes long */
         FRAME_SKIP,     /* a blank line, or one that does not begin with '{' (a banner, a log line): at data + offset, size bytes */
         FRAME_MORE,     /* not complete yet: nothing to consume */
-        FRAME_OVERSIZE, /* the message is larger than the limit; head of it at data + offset, size bytes. Call again with what
-                          * follows: FRAME_DISCARD until it is over, then as usual */
+        FRAME_OVERSIZE, /* the message is larger than the limit; its first bytes (FRAMING_HEAD_MAX or the limit, if that is less) at
+                          * data + offset, size bytes. Call again with what follows: FRAME_DISCARD until it is over, then as usual */
         FRAME_DISCARD,  /* `consumed` bytes of an oversize message to drop */
         FRAME_BROKEN,   /* headers that are none: no way to find the next message. offset/size: the bytes to quote */
 } FrameVerdict;
@@ -35,14 +35,18 @@ typedef struct Frame {
 /* Remembers what was already searched, so that a long message is searched once. */
 typedef struct FrameScanner {
         Framing framing;
-        size_t limit;                      /* largest message in bytes */
-        size_t searched;                   /* bytes at the start of the data known to hold no end of line */
-        uint64_t discard;                  /* bytes of an oversize message still to drop; UINT64_MAX: until the end of the line */
-        size_t header_end, content_length; /* headers: of the message being waited for; header_end 0: not known yet */
+        size_t limit;      /* largest message in bytes */
+        size_t searched;   /* bytes at the start of the data known to hold no end of line */
+        uint64_t discard;  /* bytes of an oversize message still to drop; UINT64_MAX: until the end of the line */
+        size_t header_end; /* headers: of the message being waited for; 0: not known yet */
+        uint64_t content_length;
 } FrameScanner;
 
 /* Looks at the SIZE bytes that are not yet consumed. Always the same bytes plus newly read ones until something is consumed. */
 Frame frame_scan(FrameScanner *scanner, const char *data, size_t size);
+
+/* How much of an oversize message is shown: enough to find its id in. */
+#define FRAMING_HEAD_MAX 4096
 
 /* Longest header block accepted, in bytes. LSP servers send some 30. */
 #define FRAMING_HEADER_MAX 4096

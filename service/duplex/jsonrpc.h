@@ -28,10 +28,12 @@ typedef struct JsonRpcMessage {
 #define JSONRPC_INVALID_PARAMS (-32602)
 #define JSONRPC_INTERNAL_ERROR (-32603)
 
-/* Parses one message: 0, or -EBADMSG with *fault: it is no JSON, no object, has members of the wrong type, has both or neither of
+/* `params` that is null counts as absent. Members that JSON-RPC does not know are checked and ignored.
+ *
+ * Parses one message: 0, or -EBADMSG with *fault: it is no JSON, no object, has members of the wrong type, has both or neither of
  * result and error, an unknown "jsonrpc" version, a key twice ... "jsonrpc" itself may be missing (some servers omit it).
  * Also on failure, what was found before the fault is in *ret (so that the one request it was meant for can be failed);
- * ranges that were not found are absent. */
+ * ranges that were not found are absent, and kind is what the message was about to be, by the keys it has. */
 int jsonrpc_parse(JsonRange text, JsonRpcMessage *ret, JsonFault *fault);
 
 /* code and message of an error object. *code is JSONRPC_INTERNAL_ERROR when out of int range; *message is decoded, newly allocated, never NULL. */

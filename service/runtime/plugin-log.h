@@ -9,6 +9,7 @@
 #include "basic/worker.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 typedef struct LogSink LogSink;     /* one per daemon */
@@ -33,6 +34,8 @@ int plugin_log_new(LogSink *sink, const char *session, PluginLog **ret);
 PluginLog *plugin_log_free(PluginLog *log);
 /* FD is the read end of a pipe, owned from here on; read until its end. A new run's descriptor may come while an old one is still open. */
 int plugin_log_attach(PluginLog *log, int fd);
+/* The main process of the run whose lines follow (SYSLOG_PID in the journal); 0: not known. */
+void plugin_log_set_pid(PluginLog *log, pid_t pid);
 /* A line of the host's own about this plugin ("skipped a line on stdout: ..."); goes the same way. */
 void plugin_log_add(PluginLog *log, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Oldest first; *n of them; valid until the next event. */

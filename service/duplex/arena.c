@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every step is ordered so that whoever maps the memfd after a SIGKILL finds a state it can go on from. A dead
+ * process' stores are all visible to the next one in the order in which they were made, so that what has to be
+ * held back is the compiler alone.
+ */
+#include "duplex/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE_SIZE ((size_t) 4096)
+#define MESSAGE_LARGEST ((size_t) 1 << 30) /* an index is 32 bits */
+#define SPARE ((size_t) 128 * 1024)        /* a read of 64 KiB, and headers, beside two messages */
+#define PUNCH_MIN ((size_t) 256 * 1024)    /* below, writing NULs costs less than faulting pages in again */
+
+struct BufferIndex {
+        uint64_t span; /* tail << 32 | head */
+        uint64_t wiping;
+};
+
+/* The first page of a slot. */
+struct SlotHead {
+        struct BufferIndex in, out;
+};
+
+struct Arena {
+        int fd;
+        uint32_t epoch;
+        size_t message_max;
+        size_t capacity; /* of one buffer */
+        unsigned slots;  /* how many the memfd has room for */
+        GArray *free;    /* numbers of slots below that nobody uses */
+};
+
+static size_t slot_size(const Arena *arena) {
+        return PAGE_SIZE + 2 * arena->capacity;
+}
+
+int arena_new(size_t message_max, uint32_t epoch, Arena **ret) {
+        Arena *arena;
+        int fd;
+
+        if (message_max == 0 || message_max > MESSAGE_LARGEST)
+                return -EINVAL;
+        fd = memfd_create("plugind-duplexes", MFD_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        arena = g_new0(Arena, 1);
+        arena->fd = fd;
+        arena->epoch = epoch;
+        arena->message_max = message_max;
+        arena->capacity = 2 * ((message_max + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)) + SPARE;
+        arena->free = g_array_new(FALSE, FALSE, sizeof(unsigned));
+        *ret = arena;
+        return 0;
+}
+
+Arena *arena_free(Arena *arena) {
+        if (!arena)
+                return NULL;
+        g_assert(arena->free->len == arena->slots); /* a slot may not outlive its arena */
+        g_array_unref(arena->free);
+        close(arena->fd);
+        g_free(arena);
+        return NULL;
+}
+
+uint32_t arena_epoch(const Arena *arena) {
+        return arena->epoch;
+}
+
+size_t arena_message_max(const Arena *arena) {
+        return arena->message_max;
+}
+
+static void buffer_init(Buffer *buffer, struct BufferIndex *index, char *data, size_t capacity, bool nul_beyond) {
+        *buffer = (Buffer){ .index = index, .data = data, .capacity = capacity, .nul_beyond = nul_beyond };
+}
+
+static int slot_map(Arena *arena, unsigned number, Slot **ret) {
+        struct SlotHead *head;
+        Slot *slot;
+        void *map;
+
+        map = mmap(NULL, slot_size(arena), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena->fd,
+                   (off_t) (slot_size(arena) * number));
+        if (map == MAP_FAILED)
+                return -errno;
+        slot = g_new0(Slot, 1);
+        slot->arena = arena;
+        slot->number = number;
+        slot->map = head = map;
+        buffer_init(&slot->in, &head->in, (char *) map + PAGE_SIZE, arena->capacity, true);
+        buffer_init(&slot->out, &head->out, slot->in.data + arena->capacity, arena->capacity, false);
+        *ret = slot;
+        return 0;
+}
+
+int slot_new(Arena *arena, Slot **ret) {
+        unsigned number;
+        int r;
+
+        if (arena->free->len == 0) {
+                if (ftruncate(arena->fd, (off_t) (slot_size(arena) * (arena->slots + 1))) < 0)
+                        return -errno;
+                g_array_append_val(arena->free, arena->slots);
+                arena->slots++;
+        }
+        number = g_array_index(arena->free, unsigned, arena->free->len - 1);
+        r = slot_map(arena, number, ret);
+        if (r < 0)
+                return r;
+        g_array_set_size(arena->free, arena->free->len - 1);
+        return 0;
+}
+
+Slot *slot_free(Slot *slot) {
+        Arena *arena;
+        unsigned number;
+
+        if (!slot)
+                return NULL;
+        arena = slot->arena;
+        number = slot->number;
+        /* Cannot fail on a memfd of ours; a slot with old bytes in it would break the next user's NULs. */
+        if (madvise(slot->map, slot_size(arena), MADV_REMOVE) < 0)
+                g_error("cannot empty a slot of the duplexes' memfd: %s", g_strerror(errno));
+        munmap(slot->map, slot_size(arena));
+        g_free(slot);
+        g_array_append_val(arena->free, number);
+        return NULL;
+}
+
+static inline void ordered(void) {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline size_t tail_of(const Buffer *buffer) {
+        return (size_t) (buffer->index->span >> 32);
+}
+
+static inline size_t head_of(const Buffer *buffer) {
+        return (size_t) (buffer->index->span & UINT32_MAX);
+}
+
+static inline void set_span(Buffer *buffer, size_t tail, size_t head) {
+        ordered();
+        __atomic_store_n(&buffer->index->span, (uint64_t) tail << 32 | head, __ATOMIC_RELAXED);
+        ordered();
+}
+
+static inline void set_wiping(Buffer *buffer, size_t end) {
+        ordered();
+        __atomic_store_n(&buffer->index->wiping, end, __ATOMIC_RELAXED);
+        ordered();
+}
+
+/* Makes the bytes of START to END NUL, and gives back the memory of many. */
+static void wipe(Buffer *buffer, size_t start, size_t end) {
+        size_t first_page = (start + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), last_page = end & ~(PAGE_SIZE - 1);
+
+        if (end - start >= PUNCH_MIN && madvise(buffer->data + first_page, last_page - first_page, MADV_REMOVE) >= 0) {
+                memset(buffer->data + start, 0, first_page - start);
+                memset(buffer->data + last_page, 0, end - last_page);
+        } else if (buffer->nul_beyond)
+                memset(buffer->data + start, 0, end - start);
+}
+
+/* What is live lies at 0 to LIVE now: makes that the truth, and what lies beyond, up to the old head, NUL. */
+static void start_over(Buffer *buffer, size_t live) {
+        size_t old_head = head_of(buffer);
+
+        set_wiping(buffer, old_head);
+        set_span(buffer, 0, live);
+        wipe(buffer, live, old_head);
+        set_wiping(buffer, 0);
+}
+
+const char *buffer_peek(const Buffer *buffer, size_t *size) {
+        *size = head_of(buffer) - tail_of(buffer);
+        return buffer->data + tail_of(buffer);
+}
+
+char *buffer_reserve(Buffer *buffer, size_t minimum, size_t *size) {
+        size_t tail = tail_of(buffer), head = head_of(buffer), live = head - tail;
+
+        if (buffer->capacity - head < minimum) {
+                /* Only a copy that leaves the original whole can be interrupted at any point. */
+                if (live > tail || buffer->capacity - live < minimum)
+                        return NULL;
+                memcpy(buffer->data, buffer->data + tail, live);
+                start_over(buffer, live);
+                head = live;
+        }
+        *size = buffer->capacity - head;
+        return buffer->data + head;
+}
+
+void buffer_commit(Buffer *buffer, size_t size) {
+        g_assert(size <= buffer->capacity - head_of(buffer));
+        set_span(buffer, tail_of(buffer), head_of(buffer) + size);
+}
+
+void buffer_consume(Buffer *buffer, size_t size) {
+        size_t tail = tail_of(buffer) + size, head = head_of(buffer);
+
+        g_assert(tail <= head);
+        if (tail < head)
+                set_span(buffer, tail, head);
+        else
+                start_over(buffer, 0);
+}
+
+void buffer_recover(Buffer *buffer) {
+        size_t head = head_of(buffer), wiping = (size_t) buffer->index->wiping;
+        const char *end;
+
+        if (wiping > head)
+                wipe(buffer, head, wiping);
+        set_wiping(buffer, 0);
+        if (!buffer->nul_beyond)
+                return;
+        end = memchr(buffer->data + head, 0, buffer->capacity - head);
+        head = end ? (size_t) (end - buffer->data) : buffer->capacity;
+        set_span(buffer, tail_of(buffer), head);
+        wipe(buffer, head, buffer->capacity); /* what was read after a NUL was no JSON and is given up */
+}

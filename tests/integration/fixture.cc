@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Plugind::~Plugind() {
+        process_kill(pid_);
+        if (output_ >= 0)
+                close(output_);
+        if (notify_ >= 0)
+                close(notify_);
+}
+
+static std::vector<std::string> command_line(const std::vector<std::string> &arguments) {
+        std::vector<std::string> line;
+        const char *wrapper = getenv("PLUGIND_TEST_WRAPPER");
+
+        if (wrapper && *wrapper) {
+                char **parts = nullptr;
+
+                if (g_shell_parse_argv(wrapper, nullptr, &parts, nullptr))
+                        for (char **part = parts; *part; part++)
+                                line.push_back(*part);
+                g_strfreev(parts);
+        }
+        line.push_back(PLUGIND_BINARY);
+        line.insert(line.end(), arguments.begin(), arguments.end());
+        return line;
+}
+
+/* What a daemon that is started by hand would not have is taken out. */
+static char **environment_with(const std::map<std::string, std::string> &more) {
+        char **environment = g_get_environ();
+
+        for (const char *name :
+             { "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "PLUGIND_PLUGIN_PATH", "NOTIFY_SOCKET", "LISTEN_FDS" })
+                environment = g_environ_unsetenv(environment, name);
+        for (const auto &[name, value] : more)
+                environment = g_environ_setenv(environment, name.c_str(), value.c_str(), TRUE);
+        return environment;
+}
+
+static int notify_socket_new(std::string &name) {
+        sockaddr_un address = {};
+        socklen_t size = sizeof(address);
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        address.sun_family = AF_UNIX; /* without a path the kernel chooses an abstract one */
+        if (bind(fd, (sockaddr *) &address, sizeof(address.sun_family)) < 0 || getsockname(fd, (sockaddr *) &address, &size) < 0)
+                return -1;
+        name = "@" + std::string(address.sun_path + 1, size - offsetof(sockaddr_un, sun_path) - 1);
+        return fd;
+}
+
+bool Plugind::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready) {
+        std::vector<std::string> line = command_line(arguments);
+        std::map<std::string, std::string> more = environment;
+        std::vector<char *> argv;
+        std::string notify_name;
+        char **envp;
+
+        for (std::string &argument : line)
+                argv.push_back(argument.data());
+        argv.push_back(nullptr);
+        notify_ = notify_socket_new(notify_name);
+        more["NOTIFY_SOCKET"] = notify_name;
+        output_ = memfd_create("output", MFD_CLOEXEC);
+        envp = environment_with(more);
+        pid_ = process_start(argv.data(), envp, output_, -1);
+        g_strfreev(envp);
+        return pid_ > 0 && (!ready || wait_ready());
+}
+
+std::vector<std::string> Plugind::notifications() {
+        char buffer[4096];
+        ssize_t n;
+
+        while ((n = recv(notify_, buffer, sizeof(buffer), 0)) > 0)
+                told_.emplace_back(buffer, n);
+        return told_;
+}
+
+bool Plugind::wait_ready() {
+        int pidfd = (int) syscall(SYS_pidfd_open, pid_, 0);
+        bool ready = false;
+
+        while (!ready) {
+                pollfd fds[] = { { notify_, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
+
+                if (poll(fds, 2, (int) (patience_usec / 1000)) <= 0)
+                        break;
+                for (const std::string &text : notifications())
+                        ready = ready || text.find("READY=1") != std::string::npos;
+                if (fds[1].revents)
+                        break;
+        }
+        close(pidfd);
+        return ready;
+}
+
+void Plugind::signal(int number) const {
+        kill(pid_, number);
+}
+
+int Plugind::wait() {
+        int status = process_wait(pid_, patience_usec);
+
+        if (status != -ETIME)
+                pid_ = 0;
+        return status;
+}
+
+std::string Plugind::output() {
+        struct stat st;
+        std::string text;
+
+        if (output_ < 0 || fstat(output_, &st) < 0)
+                return "";
+        text.resize(st.st_size);
+        ssize_t n = pread(output_, text.data(), text.size(), 0);
+        text.resize(n > 0 ? n : 0);
+        return text;
+}
+
+void Daemon::SetUp() {
+        if (!bus_kind_is_installed(GetParam()))
+                GTEST_SKIP() << bus_kind_to_string(GetParam()) << " is not installed";
+        /* What the daemon leaves behind becomes ours, and is seen. */
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        folder = temporary_folder_new();
+        ASSERT_NE(folder, nullptr);
+        ASSERT_EQ(mkdir(plugin_folder().c_str(), 0755), 0);
+        int r = private_bus_new(GetParam(), &bus);
+        ASSERT_EQ(r, 0) << strerror(-r);
+}
+
+void Daemon::TearDown() {
+        if (daemon.pid() > 0 && !expect_failure)
+                EXPECT_EQ(stop(), 0) << daemon.output();
+        if (bus) {
+                pid_t *children = process_children(getpid());
+
+                for (pid_t *child = children; *child; child++)
+                        if (*child != private_bus_pid(bus) && *child != daemon.pid()) {
+                                ADD_FAILURE() << "process " << *child << " is left over\n" << daemon.output();
+                                process_kill(*child);
+                        }
+                g_free(children);
+        }
+        if (HasFailure())
+                fprintf(stderr, "--- the daemon said:\n%s---\n", daemon.output().c_str());
+        private_bus_free(bus);
+        temporary_folder_free(folder);
+}
+
+std::string Daemon::plugin_folder() const {
+        return std::string(folder) + "/plugins.d";
+}
+
+std::string Daemon::state_folder() const {
+        return std::string(folder) + "/state";
+}
+
+void Daemon::start(const std::vector<std::string> &arguments) {
+        std::vector<std::string> all = arguments;
+
+        all.insert(all.end(), { "--state-dir=" + state_folder(), "--log-target=stderr", "--log-level=debug" });
+        ASSERT_TRUE(daemon.start(all, { { "DBUS_SESSION_BUS_ADDRESS", address() },
+                                        { "DBUS_SYSTEM_BUS_ADDRESS", address() },
+                                        { "PLUGIND_PLUGIN_PATH", plugin_folder() } }))
+                << daemon.output();
+}
+
+int Daemon::stop() {
+        daemon.signal(SIGTERM);
+        int status = daemon.wait();
+        return WIFEXITED(status) && status >= 0 ? WEXITSTATUS(status) : -1;
+}
+
+void Daemon::manifest(const std::string &id, const std::string &json) {
+        ASSERT_TRUE(g_file_set_contents((plugin_folder() + "/" + id + ".json").c_str(), json.c_str(), -1, nullptr));
+}
+
+void Daemon::bad_plugin(const std::string &id, const std::string &dialect, const std::string &mode, const std::string &more) {
+        manifest(id, "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN "\", \"args\": [\"" + mode + "\"], \"dialect\": \"" + dialect +
+                             "\"" + (more.empty() ? "" : ", " + more) + "}");
+}
+
+void Daemon::load(Client &client, const std::string &id) {
+        Reply reply = client.host("Load", "sa{sv}", id.c_str(), 0);
+
+        ASSERT_EQ(reply.outcome(), "ok");
+        ASSERT_EQ(reply.text, session_path(id));
+}
+
+bool Daemon::wait_counts(int fds, int children) {
+        for (int i = 0; i < 300; i++) {
+                if (daemon.fds() == fds && daemon.children() == children)
+                        return true;
+                usleep(10'000); /* nothing tells of another process' descriptors */
+        }
+        return false;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * build/service/plugind on a private bus, with folders of its own. Each test runs on both buses:
+ *
+ *     TEST_P(Daemon, DoesThis) { manifest("x", ...); start(); Client client(address()); ... }
+ *
+ * At the end the daemon is told to stop and must exit with 0, leaving no process behind. PLUGIND_TEST_WRAPPER="valgrind ..." is put
+ * before its command line.
+ */
+#pragma once
+
+#include "client.h"
+
+#include <gtest/gtest.h>
+#include <map>
+
+extern "C" {
+#include "support/private-bus.h"
+#include "support/process.h"
+}
+
+class Plugind {
+      public:
+        Plugind() = default;
+        ~Plugind();
+        Plugind(const Plugind &) = delete;
+        Plugind &operator=(const Plugind &) = delete;
+
+        /* False if it ended before it was ready. READY: waits for READY=1 on its notify socket. */
+        bool start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready = true);
+        bool wait_ready();
+        void signal(int number) const;
+        /* Its wait status; -ETIME after a bound. */
+        int wait();
+
+        pid_t pid() const {
+                return pid_;
+        }
+        int fds() const {
+                return process_count_fds(pid_);
+        }
+        int children() const {
+                return process_count_children(pid_);
+        }
+        /* All it has said on stdout and stderr until now. */
+        std::string output();
+        /* All it has told systemd until now, one message each. */
+        std::vector<std::string> notifications();
+
+      private:
+        pid_t pid_ = 0;
+        int output_ = -1, notify_ = -1;
+        std::string folder_, text_;
+        std::vector<std::string> told_;
+};
+
+class Daemon : public testing::TestWithParam<BusKind> {
+      protected:
+        void SetUp() override;
+        void TearDown() override;
+
+        /* Like `plugind ARGUMENTS` on the private bus (--user if nothing else is said), ready to be called. */
+        void start(const std::vector<std::string> &arguments = { "--user" });
+        /* SIGTERM; its exit status. */
+        int stop();
+
+        /* Writes a manifest. */
+        void manifest(const std::string &id, const std::string &json);
+        /* One of tests/plugins/bad.py, which is a good one in mode "good". MORE: further keys. */
+        void bad_plugin(const std::string &id, const std::string &dialect = "jsonrpc", const std::string &mode = "good",
+                        const std::string &more = "");
+        void load(Client &client, const std::string &id);
+
+        const char *address() const {
+                return private_bus_address(bus);
+        }
+        std::string plugin_folder() const;
+        std::string state_folder() const;
+        /* Descriptors and children of the daemon are as many as before, at once or within a bound (things end asynchronously). */
+        bool wait_counts(int fds, int children);
+
+        PrivateBus *bus = nullptr;
+        char *folder = nullptr;
+        Plugind daemon;
+        bool expect_failure = false; /* the test itself looks at how the daemon ends */
+};
+
+/* Both buses. */
+#define BOTH_BUSES(suite)                                                                                                                  \
+        INSTANTIATE_TEST_SUITE_P(Bus, suite, testing::Values(BUS_DBUS_DAEMON, BUS_DBUS_BROKER),                                            \
+                                 [](const testing::TestParamInfo<BusKind> &info) {                                                         \
+                                         return std::string(info.param == BUS_DBUS_DAEMON ? "daemon" : "broker");                          \
+                                 })

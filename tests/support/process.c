@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "support/process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void exec_child(char *const *argv, char *const *envp, int output_fd, int keep_fd, int report_fd) {
+        sigset_t none;
+        int error;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (output_fd >= 0) {
+                dup2(output_fd, STDOUT_FILENO);
+                dup2(output_fd, STDERR_FILENO);
+        }
+        if (keep_fd >= 0)
+                fcntl(keep_fd, F_SETFD, 0);
+        if (envp)
+                execvpe(argv[0], argv, envp);
+        else
+                execvp(argv[0], argv);
+        error = errno;
+        if (write(report_fd, &error, sizeof(error)) < 0)
+                _exit(126);
+        _exit(127);
+}
+
+pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd) {
+        int report[2], error = 0;
+        pid_t pid;
+
+        if (pipe2(report, O_CLOEXEC) < 0)
+                return -errno;
+        pid = fork();
+        if (pid == 0)
+                exec_child(argv, envp, output_fd, keep_fd, report[1]);
+        error = pid < 0 ? errno : 0;
+        close(report[1]);
+        if (error == 0 && read(report[0], &error, sizeof(error)) == sizeof(error))
+                waitpid(pid, NULL, 0);
+        close(report[0]);
+        return error != 0 ? -error : pid;
+}
+
+int process_wait(pid_t pid, uint64_t timeout_usec) {
+        int status = 0, r, fd = pidfd_open(pid, 0);
+        struct pollfd waiting = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0)
+                return -errno;
+        r = poll(&waiting, 1, (int) (timeout_usec / 1000));
+        close(fd);
+        if (r == 0)
+                return -ETIME;
+        return waitpid(pid, &status, 0) < 0 ? -errno : status;
+}
+
+void process_kill(pid_t pid) {
+        if (pid <= 0)
+                return;
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+}
+
+int process_count_fds(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%i/fd", pid);
+        DIR *dir = opendir(path);
+        int n = 0;
+
+        if (!dir)
+                return -errno;
+        for (struct dirent *entry; (entry = readdir(dir));)
+                n += entry->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+pid_t *process_children(pid_t pid) {
+        g_autofree char *tasks = g_strdup_printf("/proc/%i/task", pid);
+        GArray *children = g_array_new(TRUE, TRUE, sizeof(pid_t));
+        GDir *dir = g_dir_open(tasks, 0, NULL);
+        const char *task;
+
+        while (dir && (task = g_dir_read_name(dir))) {
+                g_autofree char *path = g_build_filename(tasks, task, "children", NULL);
+                g_autofree char *text = NULL;
+                char *p, *end;
+
+                if (!g_file_get_contents(path, &text, NULL, NULL))
+                        continue;
+                for (p = text; *p; p = end) {
+                        pid_t child = (pid_t) strtol(p, &end, 10);
+
+                        if (end == p)
+                                break;
+                        g_array_append_val(children, child);
+                }
+        }
+        if (dir)
+                g_dir_close(dir);
+        return (pid_t *) (void *) g_array_free(children, FALSE);
+}
+
+int process_count_children(pid_t pid) {
+        g_autofree pid_t *children = process_children(pid);
+        int n = 0;
+
+        while (children[n] != 0)
+                n++;
+        return n;
+}
+
+char *temporary_folder_new(void) {
+        g_autofree char *path = g_dir_make_tmp("plugind-test-XXXXXX", NULL);
+
+        if (!path || g_chmod(path, 0755) < 0)
+                return NULL;
+        return g_steal_pointer(&path);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
+        return remove(path);
+}
+
+void temporary_folder_free(char *path) {
+        if (!path)
+                return;
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        g_free(path);
+}
