@@ -417,6 +417,14 @@ void duplex_end_output(Duplex *d) {
                 close_output(d);
 }
 
+void duplex_drain(Duplex *d) {
+        if (d->closed)
+                return;
+        broke(d, PLUGIND_ERROR_CONNECTION_LOST, "the plugin is gone");
+        d->paused = d->resuming = false;
+        go_on(d);
+}
+
 void duplex_pause(Duplex *d, bool paused) {
         if (d->paused == paused || d->closed)
                 return;
