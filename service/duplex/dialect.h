@@ -44,6 +44,9 @@ typedef struct DialectPeer {
         void (*remember_era)(void *peer, const char *era);
 
         void (*log)(void *peer, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+        /* What others may be told of a caller: its name (":1.42"). NULL, or answering NULL: nothing. */
+        const char *(*caller_name)(void *peer, Caller *caller);
 } DialectPeer;
 
 typedef struct DialectSetup {
@@ -69,8 +72,9 @@ typedef struct DialectOutgoing {
         Caller *caller;
         uint64_t id; /* the id on the duplex; 0: a notification */
         const char *method;
-        JsonRange params; /* checked; absent: none */
-        bool again;       /* re-sent after a restart (see endless): `id` is new, `params` are the caller's original ones */
+        JsonRange params;    /* checked, without white space around it; absent: none */
+        JsonRange caller_id; /* the caller's own id for it as JSON, put back where the plugin quotes ours; absent: it gave none */
+        bool again;          /* re-sent after a restart (see endless): `id` is new, `params` are the caller's original ones */
         /* out */
         GString *rewritten; /* params to send instead, freed by the session; NULL: as they are */
         GString *answer;    /* JSON, freed by the session */

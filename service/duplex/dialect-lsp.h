@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of the LSP dialect: what its files share. dialect-lsp.c greets, dialect-lsp-serve.c answers the server's requests,
+ * dialect-lsp-share.c lets callers share one server. */
+#pragma once
+
+#include "duplex/dialect-common.h"
+
+/* What one caller holds in the server. */
+typedef struct LspCaller {
+        Caller *caller;
+        GHashTable *documents; /* URIs, owned by Lsp.writers */
+} LspCaller;
+
+/* A request with tokens, and what they were; JSON text or NULL. */
+typedef struct LspTracked {
+        uint64_t id;
+        Caller *caller;
+        char *work_done, *partial_result;
+} LspTracked;
+
+typedef struct Lsp {
+        Dialect dialect;
+        char *configuration;          /* JSON object */
+        char *root_uri;               /* or NULL */
+        char *folders;                /* JSON: of workspace/workspaceFolders */
+        char *initialization_options; /* JSON, or NULL */
+        size_t message_max;
+        char *greeting; /* the result of initialize; NULL: none yet */
+        bool greeted;   /* this connection is */
+
+        GHashTable *writers; /* URI -> LspCaller */
+        GHashTable *callers; /* Caller -> LspCaller */
+        GHashTable *tracked; /* by id */
+} Lsp;
+
+static inline Lsp *lsp(Dialect *d) {
+        return (Lsp *) d;
+}
+
+/* dialect-lsp-serve.c */
+void lsp_request(Dialect *d, const JsonRpcMessage *message);
+
+/* dialect-lsp-share.c */
+void lsp_share_init(Lsp *l);
+void lsp_share_done(Lsp *l);
+void lsp_share_disconnected(Lsp *l);
+DialectVerdict lsp_outgoing(Dialect *d, DialectOutgoing *message);
+void lsp_finished(Dialect *d, uint64_t id, JsonRange result);
+void lsp_notification(Dialect *d, DialectIncoming *message);
+void lsp_caller_gone(Dialect *d, Caller *caller);
