@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/manifest-reader.h"
+
+#include "basic/deadline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_unref)
+
+/* What is not told by the dialect. */
+static Manifest *manifest_new(void) {
+        Manifest *manifest = g_new(Manifest, 1);
+
+        *manifest = (Manifest){
+                .n_ref = 1,
+                .type = MANIFEST_PROCESS,
+                .activation = ACTIVATION_ON_DEMAND,
+                .restart = {
+                        .policy = RESTART_ON_FAILURE,
+                        .delay_usec = 100 * USEC_PER_MSEC,
+                        .max_delay_usec = 30 * USEC_PER_SEC,
+                        .reset_after_usec = 30 * USEC_PER_SEC,
+                        .burst = 5,
+                        .interval_usec = 60 * USEC_PER_SEC,
+                },
+                .timeouts = {
+                        .start_usec = 30 * USEC_PER_SEC,
+                        .stop_usec = 5 * USEC_PER_SEC,
+                        .request_usec = 20 * USEC_PER_SEC,
+                        .idle_usec = 300 * USEC_PER_SEC,
+                },
+                .health = {
+                        .interval_usec = 30 * USEC_PER_SEC,
+                        .timeout_usec = 5 * USEC_PER_SEC,
+                        .failures = 3,
+                },
+        };
+        return manifest;
+}
+
+Manifest *manifest_ref(Manifest *manifest) {
+        manifest->n_ref++;
+        return manifest;
+}
+
+Manifest *manifest_unref(Manifest *manifest) {
+        if (!manifest || --manifest->n_ref > 0)
+                return NULL;
+        g_free(manifest->id);
+        g_free(manifest->path);
+        g_free(manifest->name);
+        g_free(manifest->version);
+        g_free(manifest->description);
+        g_free(manifest->command);
+        g_strfreev(manifest->args);
+        g_strfreev(manifest->env);
+        g_free(manifest->cwd);
+        g_free(manifest->restart.prevent_exit);
+        g_free(manifest->configuration);
+        g_free(manifest->lsp_root_uri);
+        g_free(manifest->lsp_initialization_options);
+        g_free(manifest->mcp_era);
+        g_free(manifest);
+        return NULL;
+}
+
+/* Finds the document in TEXT. The tree is for its check alone: values are read from the text, so that numbers stay as written. */
+static int find_document(const char *text, size_t size, const char *where, JsonRange *ret, PlugindError *error) {
+        g_autoptr(JsonNode) tree = NULL;
+        g_autofree char *message = NULL, *found = NULL;
+        JsonFault fault;
+        int r;
+
+        if (size > MANIFEST_SIZE_MAX)
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %zu bytes, expected at most %d", where, size,
+                                         MANIFEST_SIZE_MAX);
+        if (json_parse_tree((JsonRange){ text, size }, &tree, &message) < 0)
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: %s", where, message);
+        r = json_check((JsonRange){ text, size }, ret, &fault);
+        g_assert(r == 0);
+        if (json_type(*ret) == JSON_OBJECT)
+                return 0;
+        found = manifest_describe(*ret);
+        return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %s, expected an object", where, found);
+}
+
+int manifest_parse(const char *text, size_t size, const char *where, const char *id, Manifest **ret, PlugindError *error) {
+        g_autoptr(Manifest) manifest = manifest_new();
+        g_autoptr(GString) path = g_string_new(NULL);
+        JsonRange document;
+        ManifestReader reader = {
+                .manifest = manifest,
+                .where = where,
+                .id = id,
+                .path = path,
+                .budget = MANIFEST_SIZE_MAX,
+                .error = error,
+        };
+        int r;
+
+        if (id && !plugin_id_valid(id)) {
+                g_autofree char *shown = json_quote(id, strlen(id));
+
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found \"%s\" as its id, expected " PLUGIN_ID_RULE,
+                                         where, shown);
+        }
+        r = find_document(text, size, where, &document, error);
+        if (r == 0)
+                r = manifest_read(&reader, document);
+        if (r == 0)
+                *ret = g_steal_pointer(&manifest);
+        return r;
+}
+
+static int read_error(PlugindError *error, const char *path, int error_number) {
+        PlugindErrorCode code = error_number == ENOENT || error_number == ENOTDIR ? PLUGIND_ERROR_NO_SUCH_PLUGIN : PLUGIND_ERROR_FAILED;
+
+        return plugind_error_set(error, code, "%s: cannot be read: %s", path, g_strerror(error_number));
+}
+
+bool manifest_masked(const struct stat *st) {
+        return (S_ISREG(st->st_mode) && st->st_size == 0) || (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3));
+}
+
+static int open_manifest(const char *path, PlugindError *error) {
+        struct stat st;
+        int fd;
+
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return read_error(error, path, errno);
+        if (fstat(fd, &st) < 0) {
+                int saved = errno;
+
+                close(fd);
+                return read_error(error, path, saved);
+        }
+        if (S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= MANIFEST_SIZE_MAX)
+                return fd;
+        close(fd);
+        if (manifest_masked(&st))
+                return plugind_error_set(error, PLUGIND_ERROR_NO_SUCH_PLUGIN, "%s: masked: it is empty or a link to /dev/null", path);
+        if (!S_ISREG(st.st_mode))
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found no regular file, expected one", path);
+        return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %jd bytes, expected at most %d", path,
+                                 (intmax_t) st.st_size, MANIFEST_SIZE_MAX);
+}
+
+/* At most one byte more than is allowed, so that one who asks sees that it was too much. */
+static int read_file(const char *path, GString **ret, PlugindError *error) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        int fd;
+
+        fd = open_manifest(path, error);
+        if (fd < 0)
+                return fd;
+        while (text->len <= MANIFEST_SIZE_MAX) {
+                char buffer[16 * 1024];
+                ssize_t n = read(fd, buffer, MIN(sizeof buffer, MANIFEST_SIZE_MAX + 1 - text->len));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0) {
+                        int saved = errno;
+
+                        close(fd);
+                        return read_error(error, path, saved);
+                }
+                if (n == 0)
+                        break;
+                g_string_append_len(text, buffer, n);
+        }
+        close(fd);
+        *ret = g_steal_pointer(&text);
+        return 0;
+}
+
+/* The id that a file is the manifest of. */
+static int file_id(const char *path, char **ret, PlugindError *error) {
+        g_autofree char *name = g_path_get_basename(path), *id = NULL;
+
+        if (path[0] != '/') {
+                g_autofree char *shown = json_quote(path, strlen(path));
+
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "found \"%s\", expected the absolute path of a manifest",
+                                         shown);
+        }
+        if (!g_str_has_suffix(name, ".json"))
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST,
+                                         "%s: found a name without \".json\", expected the id of the plugin and \".json\"", path);
+        id = g_strndup(name, strlen(name) - strlen(".json"));
+        if (!plugin_id_valid(id)) {
+                g_autofree char *shown = json_quote(name, strlen(name));
+
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST,
+                                         "%s: found the name \"%s\", expected the id of the plugin and \".json\"; " PLUGIN_ID_RULE, path,
+                                         shown);
+        }
+        *ret = g_steal_pointer(&id);
+        return 0;
+}
+
+int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindError *error) {
+        g_autofree char *stem = NULL, *template = NULL;
+        g_autoptr(GString) text = NULL;
+        int r;
+
+        r = file_id(path, &stem, error);
+        if (r < 0)
+                return r;
+        template = plugin_id_template(id ?: stem);
+        if (id && strcmp(id, stem) != 0 && g_strcmp0(template, stem) != 0)
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: is the manifest of \"%s\", not of \"%s\"", path, stem,
+                                         id);
+        r = read_file(path, &text, error);
+        if (r < 0)
+                return r;
+        r = manifest_parse(text->str, text->len, path, id ?: stem, ret, error);
+        if (r == 0)
+                (*ret)->path = g_strdup(path);
+        return r;
+}
+
+int manifest_load(const char *path, Manifest **ret, PlugindError *error) {
+        return manifest_load_as(path, NULL, ret, error);
+}
