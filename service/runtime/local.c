@@ -258,7 +258,7 @@ static void sweep_child(pid_t pid, void *userdata) {
         if (mark == 0)
                 return;
         unit = g_hash_table_lookup(runtime->by_mark, &mark);
-        if (unit && unit->pid > 0 && !unit->abandoned)
+        if (unit && unit->pid > 0)
                 return; /* a helper of a run that goes on */
         if (kill_orphan(pid) && unit)
                 unit->leftovers = true;
@@ -410,8 +410,7 @@ static Unit *local_unit_free(Unit *base) {
         unit->abandoned = true;
         unit->unit.events = NULL;
         if (unit->pid > 0)
-                (void) kill(-unit->pid, SIGKILL);
-        request_sweep(unit_runtime(unit));
+                (void) kill(-unit->pid, SIGKILL); /* what is not in the group is swept when its end is seen */
         return NULL;
 }
 

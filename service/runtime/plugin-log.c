@@ -237,7 +237,28 @@ static size_t whole_characters(const char *data, size_t size) {
         return size;
 }
 
+/* In a flood that is past the rate, lines need not be looked at one by one. Returns how many bytes are done with. */
+static size_t skip_lines(LogInput *input, const char *data, size_t size) {
+        PluginLog *log = input->log;
+        const char *end = memrchr(data, '\n', size);
+        size_t lines = 0, n = end ? (size_t) (end - data) + 1 : 0;
+
+        if (n == 0 || now_usec(log, CLOCK_MONOTONIC) >= log->period_end ||
+            (log->period_lines < RATE_LINES && log->period_bytes < RATE_BYTES))
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                lines += data[i] == '\n';
+        drop(log, lines);
+        g_string_truncate(input->partial, 0);
+        input->continued = false;
+        return n;
+}
+
 static void add_bytes(LogInput *input, const char *data, size_t size) {
+        size_t skipped = skip_lines(input, data, size);
+
+        data += skipped;
+        size -= skipped;
         while (size > 0) {
                 const char *end = memchr(data, '\n', size);
                 size_t n = end ? (size_t) (end - data) : size;

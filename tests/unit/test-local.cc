@@ -453,21 +453,48 @@ TEST_F(Local, DaemonOfALivingPluginLives) {
         EXPECT_FALSE(exists(daemon));
 }
 
-TEST_F(Local, ChildrenOfNoRunAreLeftAlone) {
-        pid_t stranger = fork();
+TEST_F(Local, GrandchildWithNoTraceOfItsRunIsEndedWithTheGroup) {
         Plugin run;
-        int status;
+        pid_t grandchild;
 
+        ASSERT_EQ(start_shell(run, "prlimit --locks=unlimited env -i sleep 1000 & echo $!; read line"), 0);
+        grandchild = std::stoi(read_line(run.in));
+        ASSERT_TRUE(wait_until([&] { /* prlimit and env are behind it */
+                                     char name[32] = {};
+                                     FILE *f = fopen(("/proc/" + std::to_string(grandchild) + "/comm").c_str(), "re");
+                                     bool sleeps = f && fgets(name, sizeof(name), f) && strcmp(name, "sleep\n") == 0;
+                                     if (f)
+                                             fclose(f);
+                                     return sleeps;
+        }));
+        ASSERT_EQ(write(run.out, "\n", 1), 1);
+        EXPECT_TRUE(wait_until([&] { return run.gone && !exists(grandchild); }));
+}
+
+TEST_F(Local, ChildrenOfNoRunAreLeftAlone) {
+        int to[2], from[2];
+        pid_t stranger;
+        Plugin run;
+        char c = 0;
+
+        ASSERT_EQ(pipe2(to, O_CLOEXEC), 0);
+        ASSERT_EQ(pipe2(from, O_CLOEXEC), 0);
+        stranger = fork();
         if (stranger == 0) {
-                execl("/bin/sleep", "sleep", "1000", nullptr);
+                dup2(to[0], STDIN_FILENO);
+                dup2(from[1], STDOUT_FILENO);
+                execl("/bin/cat", "cat", nullptr);
                 _exit(1);
         }
+        close(to[0]);
+        close(from[1]);
         ASSERT_EQ(start_shell(run, "exit 0"), 0);
-        ASSERT_TRUE(wait_gone(run));
-        EXPECT_TRUE(exists(stranger));
-        kill(stranger, SIGKILL);
+        ASSERT_TRUE(wait_gone(run)); /* swept */
+        EXPECT_EQ(write(to[1], "x", 1), 1);
+        EXPECT_EQ(read(from[0], &c, 1), 1) << "it was killed";
+        close(to[1]);
         EXPECT_TRUE(wait_until([&] { return !exists(stranger); })) << "not reaped";
-        EXPECT_EQ(waitpid(stranger, &status, 0), -1);
+        close(from[0]);
 }
 
 TEST_F(Local, KillMainAndAll) {

@@ -72,6 +72,26 @@ TEST(Log, KeepsErrno) {
         });
 }
 
+TEST(Log, NobodyReadingDoesNotBlock) {
+        captured([](int pipe) {
+                char page[4096] = {};
+                while (write(pipe, page, sizeof(page)) > 0)
+                        ;
+                fcntl(pipe, F_SETFL, 0); /* the writer would wait now */
+                log_open(LOG_TARGET_STDERR, LOG_INFO);
+                log_info("x");
+        });
+}
+
+TEST(Log, LongMessagesAreCut) {
+        std::string text = captured([](int) {
+                log_open(LOG_TARGET_STDERR, LOG_INFO);
+                log_info("%s", std::string(100000, 'x').c_str());
+        });
+        EXPECT_LT(text.size(), 4096u);
+        EXPECT_EQ(text.back(), '\n');
+}
+
 TEST(Log, NoJournalMeansStderr) {
         if (log_journal_listens())
                 GTEST_SKIP() << "there is a journal";
