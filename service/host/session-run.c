@@ -48,10 +48,10 @@ void session_run_free(Session *session) {
 
         if (!run)
                 return;
-        run_disarm(run);
-        deadline_disarm(run_deadlines(run), &run->end);
         if (run->duplex)
                 session_close_duplex(session, &(PlugindError){ PLUGIND_ERROR_CONNECTION_LOST, (char *) "the session was dropped" });
+        run_disarm(run);
+        deadline_disarm(run_deadlines(run), &run->end);
         run->unit = unit_free(run->unit);
         session->run = NULL;
         session->main_pid = 0;

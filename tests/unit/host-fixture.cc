@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host-fixture.h"
 
+#include <filesystem>
 #include <poll.h>
 
 static int start_process(Runtime *runtime, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
@@ -143,7 +144,9 @@ void HostTest::SetUp() {
         ASSERT_GE(sd_event_new(&event), 0);
         ASSERT_EQ(deadlines_new(event, &deadlines), 0);
         ASSERT_EQ(arena_new(DUPLEX_MESSAGE_MAX, 1, &arena), 0);
-        ASSERT_EQ(log_sink_new(event, nullptr, nullptr, false, &sink), 0);
+        ASSERT_EQ(worker_new(&worker), 0);
+        ASSERT_NE(mkdtemp(directory), nullptr);
+        ASSERT_EQ(log_sink_new(event, worker, directory, false, &sink), 0);
         runtime.runtime.ops = &test_runtime;
         runtime.test = this;
         config.event = event;
@@ -164,6 +167,8 @@ void HostTest::TearDown() {
         alice = caller_free(alice);
         bob = caller_free(bob);
         log_sink_free(sink);
+        worker_free(worker);
+        std::filesystem::remove_all(directory);
         arena_free(arena);
         deadlines_free(deadlines);
         sd_event_unref(event);
@@ -191,8 +196,11 @@ Session *HostTest::load(const std::string &id, const std::string &manifest, bool
 }
 
 static void on_answer(const Answer *answer, void *userdata) {
-        auto *sent = static_cast<HostTest::Sent *>(userdata);
+        std::unique_ptr<std::shared_ptr<HostTest::Sent *>> owner(static_cast<std::shared_ptr<HostTest::Sent *> *>(userdata));
+        HostTest::Sent *sent = **owner;
 
+        if (!sent)
+                return;
         EXPECT_FALSE(sent->done) << "answered twice";
         sent->done = true;
         sent->result = text_of(answer->json);
@@ -206,8 +214,12 @@ void HostTest::send(Session *session, Caller *caller, const std::string &method,
         PlugindError error{};
         JsonRange range = params.empty() ? JsonRange{} : JsonRange{ params.data(), params.size() };
 
-        *sent = Sent{};
-        if (session_send(session, caller, method.c_str(), range, &options, on_answer, sent, &error) < 0) {
+        auto *owner = new std::shared_ptr<Sent *>(sent->self);
+        sent->done = false;
+        sent->code = PLUGIND_ERROR_NONE;
+        sent->result = sent->message = "";
+        if (session_send(session, caller, method.c_str(), range, &options, on_answer, owner, &error) < 0) {
+                delete owner;
                 EXPECT_FALSE(sent->done);
                 sent->done = true;
                 sent->code = error.code;

@@ -7,7 +7,7 @@
 
 #include <fcntl.h>
 #include <functional>
-#include <map>
+#include <memory>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -36,7 +36,16 @@ class HostTest : public testing::Test {
                 void hang_up();
         };
 
+        /* An answer, or what is still to become one; may be gone before that. */
         struct Sent {
+                Sent() : self(std::make_shared<Sent *>(this)) {
+                }
+                Sent(const Sent &) = delete;
+                Sent &operator=(const Sent &) = delete;
+                ~Sent() {
+                        *self = nullptr;
+                }
+                std::shared_ptr<Sent *> self;
                 bool done = false;
                 std::string result;
                 PlugindErrorCode code = PLUGIND_ERROR_NONE;
@@ -62,7 +71,9 @@ class HostTest : public testing::Test {
         sd_event *event = nullptr;
         Deadlines *deadlines = nullptr;
         Arena *arena = nullptr;
+        Worker *worker = nullptr;
         LogSink *sink = nullptr;
+        char directory[32] = "/tmp/plugind-unit.XXXXXX";
         Host *host = nullptr;
         Caller *alice = nullptr, *bob = nullptr;
         std::vector<std::unique_ptr<Process>> processes;
