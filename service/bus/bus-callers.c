@@ -18,7 +18,7 @@ typedef struct Sender {
         Caller *caller;      /* NULL: not known yet */
         sd_bus_slot *asking; /* who it is */
         GQueue held;         /* of sd_bus_message */
-        size_t held_bytes;
+        size_t held_size;
 } Sender;
 
 static void message_unref(void *message) {
@@ -146,7 +146,7 @@ static int credentials_known(sd_bus_message *reply, void *userdata, sd_bus_error
                 callers_forget(callers, sender->name);
                 return 0;
         }
-        sender->held_bytes = 0;
+        sender->held_size = 0;
         while ((message = g_queue_pop_head(&sender->held))) {
                 call_dispatch(callers->connection, message);
                 sd_bus_message_unref(message);
@@ -161,16 +161,16 @@ static int sender_ask(Sender *sender) {
 }
 
 static int sender_hold(Sender *sender, sd_bus_message *message, PlugindError *error) {
-        size_t size = 0;
+        size_t size = CALLER_HELD_OVERHEAD;
         int r = message_size(message, &size);
 
         if (r < 0)
                 return r;
-        if (sender->held.length >= CALLER_HELD_MAX || sender->held_bytes + size > CALLER_HELD_BYTES_MAX)
+        if (size > CALLER_HELD_MAX - sender->held_size)
                 return plugind_error_set(error, PLUGIND_ERROR_LIMITS_EXCEEDED,
-                                         "%s has too much waiting before it is known who it is: expected at most %u calls of %u bytes",
-                                         sender->name, CALLER_HELD_MAX, CALLER_HELD_BYTES_MAX);
-        sender->held_bytes += size;
+                                         "%s sends too much before the bus has told who it is: expected at most %u bytes", sender->name,
+                                         CALLER_HELD_MAX);
+        sender->held_size += size;
         g_queue_push_tail(&sender->held, sd_bus_message_ref(message));
         return 0;
 }

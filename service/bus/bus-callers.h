@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-/* What one caller may have waiting while the bus is asked who it is. */
-#define CALLER_HELD_MAX 128
-#define CALLER_HELD_BYTES_MAX (16 * 1024 * 1024)
+/* Bytes that one caller may have waiting while the bus is asked who it is, each message counting some more than it holds. A caller may well
+ * begin with a thousand calls at once. */
+#define CALLER_HELD_MAX (16 * 1024 * 1024)
+#define CALLER_HELD_OVERHEAD 1024
 
 typedef struct Callers Callers;
 typedef struct Connection Connection;

@@ -91,3 +91,8 @@ char *plugin_id_template(const char *id);
 
 /* Whether a file stands for "there is no such plugin". */
 bool manifest_masked(const struct stat *st);
+
+/* A copy in one allocation, for g_free(). */
+Manifest *manifest_pack(Manifest *loose);
+/* Frees what LOOSE points to. */
+void manifest_free_loose(Manifest *loose);

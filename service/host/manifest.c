@@ -9,38 +9,33 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manifest, manifest_unref)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Manifest, manifest_free_loose)
 
 /* What is not told by the dialect. */
-static Manifest *manifest_new(void) {
-        Manifest *manifest = g_new(Manifest, 1);
-
-        *manifest = (Manifest){
-                .n_ref = 1,
-                .type = MANIFEST_PROCESS,
-                .activation = ACTIVATION_ON_DEMAND,
-                .restart = {
-                        .policy = RESTART_ON_FAILURE,
-                        .delay_usec = 100 * USEC_PER_MSEC,
-                        .max_delay_usec = 30 * USEC_PER_SEC,
-                        .reset_after_usec = 30 * USEC_PER_SEC,
-                        .burst = 5,
-                        .interval_usec = 60 * USEC_PER_SEC,
-                },
-                .timeouts = {
-                        .start_usec = 30 * USEC_PER_SEC,
-                        .stop_usec = 5 * USEC_PER_SEC,
-                        .request_usec = 20 * USEC_PER_SEC,
-                        .idle_usec = 300 * USEC_PER_SEC,
-                },
-                .health = {
-                        .interval_usec = 30 * USEC_PER_SEC,
-                        .timeout_usec = 5 * USEC_PER_SEC,
-                        .failures = 3,
-                },
-        };
-        return manifest;
-}
+static const Manifest defaults = {
+        .n_ref = 1,
+        .type = MANIFEST_PROCESS,
+        .activation = ACTIVATION_ON_DEMAND,
+        .restart = {
+                .policy = RESTART_ON_FAILURE,
+                .delay_usec = 100 * USEC_PER_MSEC,
+                .max_delay_usec = 30 * USEC_PER_SEC,
+                .reset_after_usec = 30 * USEC_PER_SEC,
+                .burst = 5,
+                .interval_usec = 60 * USEC_PER_SEC,
+        },
+        .timeouts = {
+                .start_usec = 30 * USEC_PER_SEC,
+                .stop_usec = 5 * USEC_PER_SEC,
+                .request_usec = 20 * USEC_PER_SEC,
+                .idle_usec = 300 * USEC_PER_SEC,
+        },
+        .health = {
+                .interval_usec = 30 * USEC_PER_SEC,
+                .timeout_usec = 5 * USEC_PER_SEC,
+                .failures = 3,
+        },
+};
 
 Manifest *manifest_ref(Manifest *manifest) {
         manifest->n_ref++;
@@ -48,23 +43,8 @@ Manifest *manifest_ref(Manifest *manifest) {
 }
 
 Manifest *manifest_unref(Manifest *manifest) {
-        if (!manifest || --manifest->n_ref > 0)
-                return NULL;
-        g_free(manifest->id);
-        g_free(manifest->path);
-        g_free(manifest->name);
-        g_free(manifest->version);
-        g_free(manifest->description);
-        g_free(manifest->command);
-        g_strfreev(manifest->args);
-        g_strfreev(manifest->env);
-        g_free(manifest->cwd);
-        g_free(manifest->restart.prevent_exit);
-        g_free(manifest->configuration);
-        g_free(manifest->lsp_root_uri);
-        g_free(manifest->lsp_initialization_options);
-        g_free(manifest->mcp_era);
-        g_free(manifest);
+        if (manifest && --manifest->n_ref == 0)
+                g_free(manifest);
         return NULL;
 }
 
@@ -88,12 +68,12 @@ static int find_document(const char *text, size_t size, const char *where, JsonR
         return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %s, expected an object", where, found);
 }
 
-int manifest_parse(const char *text, size_t size, const char *where, const char *id, Manifest **ret, PlugindError *error) {
-        g_autoptr(Manifest) manifest = manifest_new();
+static int parse(const char *text, size_t size, const char *where, const char *id, const char *file, Manifest **ret, PlugindError *error) {
+        g_auto(Manifest) manifest = defaults;
         g_autoptr(GString) path = g_string_new(NULL);
         JsonRange document;
         ManifestReader reader = {
-                .manifest = manifest,
+                .manifest = &manifest,
                 .where = where,
                 .id = id,
                 .path = path,
@@ -102,18 +82,23 @@ int manifest_parse(const char *text, size_t size, const char *where, const char 
         };
         int r;
 
+        manifest.path = g_strdup(file);
+        r = find_document(text, size, where, &document, error);
+        if (r == 0)
+                r = manifest_read(&reader, document);
+        if (r == 0)
+                *ret = manifest_pack(&manifest);
+        return r;
+}
+
+int manifest_parse(const char *text, size_t size, const char *where, const char *id, Manifest **ret, PlugindError *error) {
         if (id && !plugin_id_valid(id)) {
                 g_autofree char *shown = json_quote(id, strlen(id));
 
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found \"%s\" as its id, expected " PLUGIN_ID_RULE,
                                          where, shown);
         }
-        r = find_document(text, size, where, &document, error);
-        if (r == 0)
-                r = manifest_read(&reader, document);
-        if (r == 0)
-                *ret = g_steal_pointer(&manifest);
-        return r;
+        return parse(text, size, where, id, NULL, ret, error);
 }
 
 static int read_error(PlugindError *error, const char *path, int error_number) {
@@ -219,10 +204,7 @@ int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindEr
         r = read_file(path, &text, error);
         if (r < 0)
                 return r;
-        r = manifest_parse(text->str, text->len, path, id ?: stem, ret, error);
-        if (r == 0)
-                (*ret)->path = g_strdup(path);
-        return r;
+        return parse(text->str, text->len, path, id ?: stem, path, ret, error);
 }
 
 int manifest_load(const char *path, Manifest **ret, PlugindError *error) {

@@ -189,8 +189,7 @@ static int init_attributes(posix_spawnattr_t *attributes) {
 
 static void unit_destroy(LocalUnit *unit) {
         sd_event_source_disable_unref(unit->exit);
-        if (unit->pidfd >= 0)
-                close(unit->pidfd);
+        close_pair(unit->pidfd, -1);
         list_unlink(&unit->ending);
         g_free(unit);
 }
@@ -210,7 +209,7 @@ static void main_exited(LocalUnit *unit, const siginfo_t *info) {
         g_hash_table_remove(runtime->by_pid, GINT_TO_POINTER(unit->pid));
         unit->pid = 0;
         unit->exit = sd_event_source_disable_unref(unit->exit);
-        close(unit->pidfd);
+        close_pair(unit->pidfd, -1);
         unit->pidfd = -1;
         list_append(&runtime->ending, &unit->ending);
         request_sweep(runtime);
@@ -314,18 +313,15 @@ static int on_sweep(sd_event_source *source, void *userdata) {
 
 /* The operations */
 
-static int unit_watch(LocalUnit *unit) {
-        int r;
+/* Without a pidfd (valgrind and some containers know none, or descriptors have run out) SIGCHLD tells alone. */
+static void unit_watch(LocalUnit *unit) {
+        LocalRuntime *runtime = unit_runtime(unit);
 
+        g_hash_table_insert(runtime->by_pid, GINT_TO_POINTER(unit->pid), unit);
+        g_hash_table_insert(runtime->by_mark, &unit->mark, unit);
         unit->pidfd = pidfd_open(unit->pid, 0);
-        if (unit->pidfd < 0)
-                return -errno;
-        r = sd_event_add_io(unit_runtime(unit)->event, &unit->exit, unit->pidfd, EPOLLIN, on_exit_of_main, unit);
-        if (r < 0)
-                return r;
-        g_hash_table_insert(unit_runtime(unit)->by_pid, GINT_TO_POINTER(unit->pid), unit);
-        g_hash_table_insert(unit_runtime(unit)->by_mark, &unit->mark, unit);
-        return 0;
+        if (unit->pidfd >= 0)
+                (void) sd_event_add_io(runtime->event, &unit->exit, unit->pidfd, EPOLLIN, on_exit_of_main, unit);
 }
 
 static int local_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
@@ -350,14 +346,7 @@ static int local_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvent
                 unit_destroy(unit);
                 return spawn_failed(spec, r, error);
         }
-        r = unit_watch(unit);
-        if (r < 0) {
-                stdio_close(&stdio);
-                (void) kill(-unit->pid, SIGKILL); /* reaped as one of those that nobody knows, and its children found by their mark */
-                unit_destroy(unit);
-                return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot watch %s: %s", spec->command, g_strerror(-r));
-        }
-
+        unit_watch(unit);
         stdio_close_child(&stdio);
         *ret = &unit->unit;
         events->started(&unit->unit, unit->pid, stdio.in, stdio.out, stdio.log, userdata);
@@ -392,7 +381,7 @@ static int local_unit_kill(Unit *base, KillWhom whom, int signal) {
         if (whom == KILL_MAIN) {
                 if (unit->pid == 0)
                         return -ESRCH;
-                return pidfd_send_signal(unit->pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+                return kill(unit->pid, signal) < 0 ? -errno : 0;
         }
         if (unit->pid > 0 && kill(-unit->pid, signal) == 0)
                 orphans.sent++;

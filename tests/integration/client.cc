@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ctime>
 #include <stdexcept>
+#include <unistd.h>
 
 static const char *const service = "org.plugind1";
 
@@ -87,14 +88,6 @@ std::string text_of(sd_bus_message *message) {
         return values_text(message, ", ");
 }
 
-Reply::Reply(const Reply &other)
-    : answered(other.answered), error(other.error), message(other.message), text(other.text), body(sd_bus_message_ref(other.body)) {
-}
-
-Reply::~Reply() {
-        sd_bus_message_unref(body);
-}
-
 std::string Reply::outcome() const {
         if (!answered)
                 return "no answer";
@@ -105,7 +98,6 @@ static void fill(Reply &reply, sd_bus_message *message) {
         const sd_bus_error *e = sd_bus_message_get_error(message);
 
         reply.answered = true;
-        reply.body = sd_bus_message_ref(message);
         if (e) {
                 reply.error = e->name;
                 reply.message = e->message ? e->message : "";
@@ -247,6 +239,17 @@ bool Client::wait(const std::function<bool()> &condition, uint64_t timeout_usec)
                 uint64_t now = now_usec();
                 if (now >= end || sd_bus_wait(bus_, end - now) < 0)
                         return condition();
+        }
+        return true;
+}
+
+bool Client::poll(const std::function<bool()> &condition) {
+        uint64_t end = now_usec() + patience_usec;
+
+        while (!condition()) {
+                if (now_usec() >= end)
+                        return false;
+                usleep(2000);
         }
         return true;
 }

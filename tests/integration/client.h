@@ -19,17 +19,9 @@ struct Reply {
         std::string error;   /* name of the bus error; empty: none */
         std::string message; /* of the error */
         std::string text;    /* the body as text_of() */
-        sd_bus_message *body = nullptr;
 
-        bool ok() const {
-                return answered && error.empty();
-        }
         /* "ok", or the error's name and message. */
         std::string outcome() const;
-        Reply() = default;
-        Reply(const Reply &other);
-        Reply &operator=(const Reply &) = delete;
-        ~Reply();
 };
 
 struct Signal {
@@ -62,6 +54,9 @@ class Client {
         /* False after a bound. */
         bool wait(const Pending &pending);
         bool wait(const std::function<bool()> &condition, uint64_t timeout_usec = patience_usec);
+
+        /* Asks again and again, where nothing tells of a change. False after a bound. */
+        bool poll(const std::function<bool()> &condition);
 
         /* The body's text, or "error: NAME: MESSAGE". */
         std::string send(const std::string &id, const std::string &method, const std::string &params = "");

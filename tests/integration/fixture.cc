@@ -150,8 +150,9 @@ void Daemon::SetUp() {
 }
 
 void Daemon::TearDown() {
-        if (daemon.pid() > 0 && !expect_failure)
+        if (daemon.pid() > 0 && !expect_failure) {
                 EXPECT_EQ(stop(), 0) << daemon.output();
+        }
         if (bus) {
                 pid_t *children = process_children(getpid());
 

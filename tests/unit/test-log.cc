@@ -112,7 +112,7 @@ TEST(Log, JournalIsUsedIfStderrLeadsThere) {
                 struct stat st;
                 int fd;
 
-                if (unshare(CLONE_NEWNS) < 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+                if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) < 0 ||
                     mount("tmpfs", "/run", "tmpfs", 0, nullptr) < 0) {
                         skipped = true;
                         return;

@@ -31,7 +31,7 @@ class Mutator {
         std::string mutate(const std::string &text) {
                 switch (random(6)) {
                 case 0:
-                        return reshape(text, [this](JsonObject *object, const char *key) { json_object_remove_member(object, key); });
+                        return reshape(text, [](JsonObject *object, const char *key) { json_object_remove_member(object, key); });
                 case 1:
                         return reshape(text, [this](JsonObject *object, const char *key) {
                                 std::string name = key;

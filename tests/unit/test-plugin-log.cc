@@ -367,7 +367,7 @@ TEST_F(PluginLogTest, Journal) {
                 char datagram[4096];
                 int fd;
 
-                if (unshare(CLONE_NEWNS) < 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+                if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) < 0 ||
                     mount("tmpfs", "/run", "tmpfs", 0, nullptr) < 0) {
                         skipped = true;
                         return;

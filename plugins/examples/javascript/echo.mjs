@@ -113,5 +113,7 @@ createInterface({ input: process.stdin, crlfDelay: Infinity })
             cancel(message.params.id);
         else if (message.method !== undefined && message.id !== undefined)
             answer(message);
+        else if (message.method !== undefined && !message.method.startsWith('plugind/'))
+            write({ method: message.method, params: message.params }); // back to whoever listens
     })
     .on('close', () => process.exit(0));

@@ -158,5 +158,7 @@ for line in INPUT:
         answer(message["id"], message["method"], message.get("params"))
     elif message["method"] == "plugind/cancel":
         cancel(message["params"])
+    elif not message["method"].startswith("plugind/"):
+        write(method=message["method"], **({"params": message["params"]} if "params" in message else {}))  # back to whoever listens
 # The end of its input is the end of a plugin.
 os._exit(0)

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who may do what, on a private bus that plugind takes for the system bus, with a caller of another uid. */
+#include "fixture.h"
+
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+const uid_t nobody = 65534;
+const char *const access_denied = "org.freedesktop.DBus.Error.AccessDenied";
+
+class Access : public Daemon {
+      protected:
+        void SetUp() override {
+                Daemon::SetUp();
+                if (IsSkipped() || HasFatalFailure())
+                        return;
+                if (geteuid() != 0)
+                        GTEST_SKIP() << "needs root, to be somebody else";
+                bad_plugin("x");
+                start({ "--system" });
+                root = std::make_unique<Client>(address());
+                load(*root, "x");
+        }
+
+        void TearDown() override {
+                root.reset();
+                Daemon::TearDown();
+        }
+
+        /* Runs CODE in a process of uid nobody, on a connection of its own; what it returns. */
+        std::string as_nobody(const std::function<std::string(Client &)> &code) {
+                int ends[2];
+                std::string text;
+                char buffer[4096];
+                ssize_t n;
+
+                EXPECT_EQ(pipe(ends), 0);
+                pid_t pid = fork();
+                if (pid == 0) {
+                        std::string said = "cannot become nobody";
+
+                        close(ends[0]);
+                        if (setresgid(nobody, nobody, nobody) == 0 && setresuid(nobody, nobody, nobody) == 0) {
+                                Client client(address());
+                                said = code(client);
+                        }
+                        _exit(write(ends[1], said.data(), said.size()) == (ssize_t) said.size() ? 0 : 1);
+                }
+                close(ends[1]);
+                while ((n = read(ends[0], buffer, sizeof(buffer))) > 0)
+                        text.append(buffer, n);
+                close(ends[0]);
+                waitpid(pid, nullptr, 0);
+                return text;
+        }
+
+        std::unique_ptr<Client> root;
+};
+
+std::string session_call(Client &client, const char *member) {
+        std::string m(member);
+
+        if (m == "Send" || m == "Notify")
+                return client.session("x", member, "ssa{sv}", "echo", "", 0).outcome();
+        if (m == "SendBytes")
+                return client.session("x", member, "saya{sv}", "echo", 0, 0).outcome();
+        if (m == "Cancel" || m == "SetActiveState")
+                return client.session("x", member, "sa{sv}", m == "Cancel" ? "1" : "active", 0).outcome();
+        if (m == "Subscribe")
+                return client.session("x", member, "asa{sv}", 0, 0).outcome();
+        if (m == "Kill")
+                return client.session("x", member, "sia{sv}", "all", 15, 0).outcome();
+        if (m == "Connect")
+                return client.session("x", member, "ha{sv}", 0, 0).outcome();
+        return client.session("x", member, "a{sv}", 0).outcome();
+}
+
+TEST_P(Access, WhatChangesOrSendsIsForRootAlone) {
+        for (const char *member : { "Send", "SendBytes", "Notify", "Cancel", "SetActiveState", "Restart", "Subscribe", "Unsubscribe",
+                                    "Kill", "Connect", "ResetFailed", "GetLogLines" }) {
+                std::string outcome = as_nobody([&](Client &client) { return session_call(client, member); });
+
+                EXPECT_EQ(outcome.find(std::string(access_denied) + ": org.plugind1.Session." + member + " is for root only"), 0u)
+                        << outcome;
+        }
+        for (const char *member : { "Load", "Unload" }) {
+                std::string outcome = as_nobody([&](Client &client) { return client.host(member, "sa{sv}", "x", 0).outcome(); });
+
+                EXPECT_EQ(outcome.find(std::string(access_denied) + ": org.plugind1.Host." + member + " is for root only"), 0u) << outcome;
+        }
+        EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Reload", "a{sv}", 0).error; }), access_denied);
+        EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Connect", "sha{sv}", "x", 0, 0).error; }), access_denied);
+        EXPECT_EQ(root->get("x", "ReportedState"), "inactive"); /* nothing was started */
+        EXPECT_EQ(root->get_host("Sessions"), "1");
+}
+
+TEST_P(Access, ReadingIsForAll) {
+        EXPECT_EQ(as_nobody([](Client &client) { return client.get("x", "ReportedState"); }), "inactive");
+        EXPECT_EQ(as_nobody([](Client &client) { return client.host("GetSession", "s", "x").text; }), session_path("x"));
+        EXPECT_EQ(as_nobody([](Client &client) { return client.host("ListSessions", "a{sv}", 0).text; }).find("[(x, "), 0u);
+        EXPECT_EQ(as_nobody([](Client &client) { return client.get_host("Sessions"); }), "1");
+        EXPECT_EQ(as_nobody([](Client &client) {
+                          return client.call("org.plugind1", "/org/plugind1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "")
+                                  .outcome();
+                  }),
+                  "ok");
+}
+
+/* The first call that needs a right is held while the bus is asked; what was sent behind it must not overtake it. */
+TEST_P(Access, CallsOfAnUnknownCallerKeepTheirOrder) {
+        std::string order = as_nobody([](Client &client) {
+                std::vector<Client::Pending> all;
+
+                for (int i = 0; i < 50; i++) {
+                        all.push_back(client.session_async("x", "ResetFailed", "a{sv}", 0));
+                        all.push_back(client.host_async("ListSessions", "a{sv}", 0));
+                }
+                for (const Client::Pending &pending : all)
+                        client.wait(pending);
+                std::string text;
+                for (const std::string &entry : client.log)
+                        text += entry == "reply of ResetFailed" ? "r" : entry == "reply of ListSessions" ? "l" : "?";
+                return text;
+        });
+        std::string expected;
+
+        for (int i = 0; i < 50; i++)
+                expected += "rl";
+        EXPECT_EQ(order, expected);
+}
+
+TEST_P(Access, NothingThatAPluginSaysIsBroadcast) {
+        root->match("member='Notification'");
+        ASSERT_EQ(root->session("x", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
+        int ready[2], stop[2];
+        ASSERT_EQ(pipe(ready), 0);
+        ASSERT_EQ(pipe(stop), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                bool ok = setresgid(nobody, nobody, nobody) == 0 && setresuid(nobody, nobody, nobody) == 0;
+                char byte = 0;
+
+                Client spy(address());
+                spy.match("member='Notification'");
+                ok = ok && write(ready[1], &byte, 1) == 1 && read(stop[0], &byte, 1) == 1;
+                spy.catch_up();
+                _exit(ok && spy.signals.empty() ? 0 : 1);
+        }
+        char byte = 0;
+        int status = -1;
+        ASSERT_EQ(read(ready[0], &byte, 1), 1);
+        root->send("x", "flood", "{\"count\": 5}");
+        root->catch_up();
+        EXPECT_EQ(root->signals.size(), 5u);
+        ASSERT_EQ(write(stop[1], &byte, 1), 1);
+        waitpid(pid, &status, 0);
+        EXPECT_EQ(status, 0);
+        for (int fd : { ready[0], ready[1], stop[0], stop[1] })
+                close(fd);
+}
+
+BOTH_BUSES(Access);
+
+class UserAccess : public Daemon {};
+
+/* With --user root is a stranger too. */
+TEST_P(UserAccess, OnASessionBusOnlyTheOwnUidMay) {
+        if (geteuid() != 0)
+                GTEST_SKIP() << "needs root, to be somebody else";
+        bad_plugin("x");
+        ASSERT_EQ(chown(folder, nobody, nobody), 0);
+        /* the daemon as nobody, through setpriv; this test stays root */
+        std::string wrapper = "setpriv --reuid=65534 --regid=65534 --clear-groups ";
+        const char *outer = getenv("PLUGIND_TEST_WRAPPER");
+        std::string before = outer ? outer : "";
+        setenv("PLUGIND_TEST_WRAPPER", (wrapper + before).c_str(), 1);
+        start();
+        before.empty() ? unsetenv("PLUGIND_TEST_WRAPPER") : setenv("PLUGIND_TEST_WRAPPER", before.c_str(), 1);
+        Client client(address());
+
+        Reply reply = client.host("Load", "sa{sv}", "x", 0);
+        EXPECT_EQ(reply.error, access_denied);
+        EXPECT_NE(reply.message.find("is for the user this plugind serves only"), std::string::npos) << reply.message;
+        EXPECT_EQ(client.get_host("Sessions"), "0");
+}
+
+BOTH_BUSES(UserAccess);
+
+} // namespace

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Many callers: everybody gets their own answer, nobody waits for another, nothing is left of those who have gone. */
+#include "fixture.h"
+
+#include <csignal>
+
+namespace {
+
+class Crowd : public Daemon {
+      protected:
+        void SetUp() override {
+                Daemon::SetUp();
+                if (IsSkipped() || HasFatalFailure())
+                        return;
+                bad_plugin("x");
+                start();
+                Client client(address());
+                load(client, "x");
+                client.send("x", "echo");
+        }
+};
+
+TEST_P(Crowd, AHundredCallersWithEqualIdsEachGetTheirOwnAnswers) {
+        const int n_callers = 100, n_sends = 100;
+        std::vector<std::unique_ptr<Client>> clients;
+        std::vector<std::vector<Client::Pending>> answers(n_callers);
+
+        for (int i = 0; i < n_callers; i++)
+                clients.push_back(std::make_unique<Client>(address()));
+        for (int j = 0; j < n_sends; j++)
+                for (int i = 0; i < n_callers; i++)
+                        answers[i].push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo",
+                                                                       ("[" + std::to_string(i * n_sends + j) + "]").c_str(), 2, "id", "i",
+                                                                       j, "envelope", "b", 1));
+        for (int i = 0; i < n_callers; i++)
+                for (int j = 0; j < n_sends; j++) {
+                        ASSERT_TRUE(clients[i]->wait(answers[i][j]));
+                        ASSERT_EQ(answers[i][j]->outcome(), "ok");
+                        ASSERT_NE(answers[i][j]->text.find("[" + std::to_string(i * n_sends + j) + "]"), std::string::npos)
+                                << answers[i][j]->text;
+                        ASSERT_NE(answers[i][j]->text.find("\"id\":" + std::to_string(j)), std::string::npos) << answers[i][j]->text;
+                }
+}
+
+TEST_P(Crowd, AThousandCallersAtOnce) {
+        std::vector<std::unique_ptr<Client>> clients;
+        std::vector<Client::Pending> answers;
+        int fds = daemon.fds();
+
+        for (int i = 0; i < 1000; i++) {
+                clients.push_back(std::make_unique<Client>(address()));
+                answers.push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo", std::to_string(i).c_str(), 0));
+                sd_bus_flush(clients[i]->get());
+        }
+        for (int i = 0; i < 1000; i++) {
+                ASSERT_TRUE(clients[i]->wait(answers[i]));
+                ASSERT_EQ(answers[i]->text, std::to_string(i)) << answers[i]->outcome();
+        }
+        clients.clear();
+        EXPECT_TRUE(wait_counts(fds, 1));
+}
+
+TEST_P(Crowd, SomebodyWhoSendsAndLeavesDisturbsNobody) {
+        Client steady(address());
+
+        for (int i = 0; i < 50; i++) {
+                Client fleeting(address());
+
+                fleeting.session_async("x", "Send", "ssa{sv}", "never", "", 0);
+                sd_bus_flush(fleeting.get());
+        }
+        EXPECT_EQ(steady.send("x", "echo", "1"), "1");
+        EXPECT_TRUE(steady.poll([&] { return steady.get("x", "InFlight") == "0"; }));
+}
+
+/* While its caller does not read, the bus takes no more, and then the plugin is not read; when it reads again all is there. */
+TEST_P(Crowd, ASlowReaderLosesNothing) {
+        Client slow(address()), other(address());
+        std::vector<Client::Pending> answers;
+        const int n = 300, size = 200'000;
+
+        slow.match("member='Notification'");
+        ASSERT_EQ(slow.session("x", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
+        Client::Pending sent = other.session_async(
+                "x", "Send", "ssa{sv}", "flood", ("{\"count\": " + std::to_string(n) + ", \"size\": " + std::to_string(size) + "}").c_str(),
+                0);
+        sd_bus_flush(other.get());
+        ASSERT_TRUE(other.wait(sent));
+        EXPECT_EQ(sent->outcome(), "ok");
+        EXPECT_TRUE(slow.wait([&] { return slow.signals.size() == n; })) << slow.signals.size();
+        for (int i = 0; i < (int) slow.signals.size(); i++)
+                ASSERT_NE(slow.signals[i].text.find("{\"number\": " + std::to_string(i + 1) + ","), std::string::npos) << i;
+}
+
+TEST_P(Crowd, TooMuchBeforeItIsKnownWhoItIsIsRefused) {
+        Client client(address());
+        std::string params = "\"" + std::string(1'000'000, 'x') + "\"";
+        std::vector<Client::Pending> answers;
+        int refused = 0, answered = 0;
+
+        /* The bus cannot be asked who it is while it is stopped; then all of it comes at once. */
+        daemon.signal(SIGSTOP);
+        for (int i = 0; i < 40; i++)
+                answers.push_back(client.session_async("x", "Send", "ssa{sv}", "echo", params.c_str(), 0));
+        while (sd_bus_process(client.get(), nullptr) > 0)
+                ;
+        daemon.signal(SIGCONT);
+        for (const Client::Pending &answer : answers) {
+                ASSERT_TRUE(client.wait(answer));
+                refused += answer->error == "org.plugind1.Error.LimitsExceeded";
+                answered += answer->text == params;
+        }
+        EXPECT_EQ(refused + answered, 40);
+        EXPECT_GT(answered, 0);
+        EXPECT_EQ(client.send("x", "echo", "1"), "1");
+}
+
+BOTH_BUSES(Crowd);
+
+} // namespace
