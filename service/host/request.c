@@ -302,7 +302,8 @@ static int notification_transmit(Session *session, Caller *caller, const char *m
 }
 
 static bool session_ready(const Session *session) {
-        return session->state == SESSION_ACTIVE && session->run->duplex && list_empty(&session->waiting);
+        return session->state == SESSION_ACTIVE && session->run->duplex && !deadline_armed(&session->run->lost) &&
+               list_empty(&session->waiting);
 }
 
 /* May a message wait for the plugin to become active? */

@@ -12,8 +12,9 @@
 #include "host/host.h"
 #include "host/session.h"
 
-/* A plugin that has lost its stream has this long to be seen exiting, so that the reason is the exit and not the stream. */
-#define LOST_GRACE_USEC (100 * USEC_PER_MSEC)
+/* A plugin whose stream has ended has this long to be seen exiting, so that callers hear how it ended and not that it did; half of the
+ * 100 ms within which they must hear anything. */
+#define LOST_GRACE_USEC (50 * USEC_PER_MSEC)
 /* After the goodbye a plugin may leave by itself for this long (at most half of timeouts.stop), then SIGTERM. */
 #define GOODBYE_USEC (1 * USEC_PER_SEC)
 /* Health of this long makes the next restart immediate (design.md 4). */

@@ -319,8 +319,8 @@ static void run_end_expired(Deadline *d) {
         SessionRun *run = run_of(d, offsetof(SessionRun, end));
 
         if (run->end_step == END_TERM)
-                log_session(LOG_NOTICE, run->session->id, "%s: still there %u s after the stop began, killing it", run->session->id,
-                            (unsigned) (run->session->manifest->timeouts.stop_usec / USEC_PER_SEC));
+                log_session(LOG_NOTICE, run->session->id, "%s: still there %g s after it was told to end, killing it", run->session->id,
+                            (double) run->session->manifest->timeouts.stop_usec / (double) USEC_PER_SEC);
         run_end_with(run, run->end_step + 1);
 }
 

@@ -53,15 +53,18 @@ static void talk_skipped(Duplex *duplex, const char *line, size_t size, void *us
 static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdata) {
         Session *session = userdata;
         SessionRun *run = session->run;
+        bool broken = error->code == PLUGIND_ERROR_PROTOCOL_ERROR;
 
-        session_close_duplex(session, error);
-        if (session->state == SESSION_STOPPING) {
+        if (run->exited) /* being heard out: whoever does that goes on */
+                return;
+        if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING) {
+                session_close_duplex(session, error);
                 if (!run->unit) /* external: that was its end */
                         deadline_arm(session->host->config.deadlines, &run->timer, 0);
-        } else if (error->code == PLUGIND_ERROR_PROTOCOL_ERROR || !session_supervised(session))
-                session_fail(session, run->active_since > 0 ? "run" : "greeting",
-                             error->code == PLUGIND_ERROR_PROTOCOL_ERROR ? "protocol-error" : "connection-lost", error, NULL);
-        else if (run->unit && !run->exited)
+        } else if (broken || !session_supervised(session))
+                session_fail(session, run->active_since > 0 ? "run" : "greeting", broken ? "protocol-error" : "connection-lost", error,
+                             NULL);
+        else
                 deadline_arm(session->host->config.deadlines, &run->lost, LOST_GRACE_USEC);
 }
 

@@ -54,7 +54,7 @@ int session_new(Host *host, const char *id, const char *source, Manifest *manife
         session->source = g_strdup(source);
         session->manifest = manifest_ref(manifest);
         session->configuration = g_strdup(configuration);
-        session->desired_active = manifest->activation != ACTIVATION_MANUAL;
+        session->desired_active = manifest->type == MANIFEST_EXTERNAL || manifest->activation != ACTIVATION_MANUAL;
         list_init(&session->pending);
         list_init(&session->waiting);
         list_init(&session->attachments);

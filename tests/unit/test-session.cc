@@ -184,7 +184,7 @@ TEST_F(SessionTest, AClosedStdoutOfALivingPluginIsAFailure) {
 
         send(session, alice, "a", "", &sent);
         process(0)->close_stdout();
-        turn();
+        until([&] { return sent.done; });
         EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST);
         until([&] { return session->state == SESSION_RESTARTING; });
         EXPECT_EQ(process(0)->signals, std::vector<int>{ SIGTERM });
