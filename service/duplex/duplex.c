@@ -414,7 +414,7 @@ void duplex_drain(Duplex *d) {
         if (d->closed)
                 return;
         broke(d, PLUGIND_ERROR_CONNECTION_LOST, "the plugin is gone");
-        d->paused = d->resuming = false;
+        d->paused = false;
         go_on(d);
 }
 
