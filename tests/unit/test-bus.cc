@@ -136,7 +136,7 @@ TEST_F(Options, TwiceIsRefused) {
 }
 
 std::set<std::string> methods_of(const std::string &interface) {
-        std::ifstream file(std::string(INTERFACES) + "/" + interface + ".xml");
+        std::ifstream file(std::string(SOURCE_ROOT "/dbus-interfaces/") + interface + ".xml");
         std::stringstream text;
         std::set<std::string> methods;
         const std::string before = "<method name=\"";
