@@ -9,6 +9,7 @@
 
 typedef struct Parts {
         JsonRange parts[PARTS_MAX];
+        unsigned spaced; /* the one that may hold line feeds between its tokens; 0: none, since that is our own beginning */
         unsigned count;
         size_t size;
 } Parts;
@@ -17,6 +18,12 @@ static void add(Parts *parts, JsonRange part) {
         g_assert(parts->count < PARTS_MAX);
         parts->parts[parts->count++] = part;
         parts->size += part.size;
+}
+
+/* JSON of somebody else's. */
+static void add_value(Parts *parts, JsonRange value) {
+        parts->spaced = parts->count;
+        add(parts, value);
 }
 
 #define add_text(parts, text) add((parts), (JsonRange){ (text), sizeof(text) - 1 })
@@ -56,8 +63,14 @@ static int append(Buffer *out, Framing framing, const Parts *parts) {
                 p = mempcpy(p, length.data, length.size);
                 p = mempcpy(p, header_end, sizeof header_end - 1);
         }
-        for (unsigned i = 0; i < parts->count; i++)
-                p += json_copy_one_line(p, parts->parts[i]);
+        for (unsigned i = 0; i < parts->count; i++) {
+                const JsonRange *part = &parts->parts[i];
+
+                if (i > 0 && i == parts->spaced)
+                        p += json_copy_one_line(p, *part);
+                else
+                        p = mempcpy(p, part->data, part->size);
+        }
         if (framing == FRAMING_LINES)
                 *p++ = '\n';
         buffer_commit(out, (size_t) (p - start));
@@ -79,7 +92,7 @@ static int append_call(Buffer *out, Framing framing, Parts *parts, const char *m
         }
         if (params.data) {
                 add_text(parts, ",\"params\":");
-                add(parts, params);
+                add_value(parts, params);
         }
         add_text(parts, "}");
         return append(out, framing, parts);
@@ -108,7 +121,7 @@ int compose_result(Buffer *out, Framing framing, JsonRange id, JsonRange result)
         add_text(&parts, "{\"jsonrpc\":\"2.0\",\"id\":");
         add(&parts, id);
         add_text(&parts, ",\"result\":");
-        add(&parts, result);
+        add_value(&parts, result);
         add_text(&parts, "}");
         return append(out, framing, &parts);
 }

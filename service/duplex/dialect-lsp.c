@@ -4,7 +4,8 @@
  *
  * `processId` is null: servers watch that process and exit with it, and a server has to outlive a restart of plugind. The
  * capabilities are those that a client behind the host can live up to: nothing is registered dynamically, since the
- * registrations of one server cannot be told to callers that come later.
+ * registrations of one server cannot be told to callers that come later, and diagnostics are not pulled, since servers that could be
+ * asked for them stop to publish them.
  */
 #include "duplex/dialect-lsp.h"
 
@@ -23,7 +24,6 @@ static const char capabilities[] =
         "\"synchronization\":{\"dynamicRegistration\":false,\"willSave\":true,\"willSaveWaitUntil\":true,\"didSave\":true},"
         "\"publishDiagnostics\":{\"relatedInformation\":true,\"versionSupport\":true,\"codeDescriptionSupport\":true,\"dataSupport\":true,"
         "\"tagSupport\":{\"valueSet\":[1,2]}},"
-        "\"diagnostic\":{\"dynamicRegistration\":false,\"relatedDocumentSupport\":true},"
         "\"hover\":" SYNTAX_KINDS ","
         "\"completion\":{\"dynamicRegistration\":false,\"contextSupport\":true,\"completionItem\":{\"snippetSupport\":false,"
         "\"documentationFormat\":[\"markdown\",\"plaintext\"],\"deprecatedSupport\":true,\"resolveSupport\":{\"properties\":"

@@ -37,9 +37,8 @@ struct Duplex {
         CallBack *calling; /* NULL: not inside a callback */
 
         bool paused;
-        bool resuming; /* not paused any more, and what was left undelivered comes before anything that is read */
-        bool writing;  /* waiting until the plugin takes more */
-        bool ending;   /* duplex_end_output() was called */
+        bool writing; /* waiting until the plugin takes more */
+        bool ending;  /* duplex_end_output() was called */
         bool end_of_input;
         bool closed;
         PlugindError broken; /* why no more can be read or written; set before closed() */
@@ -48,7 +47,7 @@ struct Duplex {
 };
 
 static bool reading(const Duplex *d) {
-        return !d->paused && !d->resuming && !d->end_of_input && !d->closed;
+        return !d->paused && !d->end_of_input && !d->closed;
 }
 
 static void close_output(Duplex *d) {
@@ -273,7 +272,7 @@ static bool read_some(Duplex *d) {
 
         if (!data)
                 data = buffer_reserve(&d->slot->in, 1, &room);
-        g_assert(data); /* a buffer holds two messages, and what is complete has been delivered */
+        g_assert(data); /* a buffer holds two messages, and what is complete is delivered before more is read */
         n = read(d->fd_in, data, MIN(wanted, room));
         if (n > 0) {
                 buffer_commit(&d->slot->in, (size_t) n);
@@ -313,13 +312,7 @@ static void go_on(Duplex *d) {
 }
 
 static int on_later(sd_event_source *source, void *userdata) {
-        Duplex *d = userdata;
-
-        if (d->resuming) {
-                d->resuming = false;
-                update_sources(d);
-        }
-        go_on(d);
+        go_on(userdata);
         return 0;
 }
 
@@ -421,9 +414,8 @@ void duplex_pause(Duplex *d, bool paused) {
         if (d->paused == paused || d->closed)
                 return;
         d->paused = paused;
-        d->resuming = !paused;
-        if (d->resuming)
-                continue_later(d);
+        if (!paused)
+                continue_later(d); /* what was left undelivered; comes before the next read, being pending earlier */
         update_sources(d);
 }
 

@@ -150,6 +150,8 @@ static const char *shape_fault(const Parse *parse) {
 
         if (seen[MEMBER_METHOD])
                 return seen[MEMBER_RESULT] || seen[MEMBER_ERROR] ? "a \"method\" together with a \"result\" or \"error\"" : NULL;
+        if (seen[MEMBER_PARAMS])
+                return "\"params\" without a \"method\"";
         if (seen[MEMBER_RESULT] && seen[MEMBER_ERROR])
                 return "both \"result\" and \"error\"";
         if (!seen[MEMBER_RESULT] && !seen[MEMBER_ERROR])

@@ -67,6 +67,7 @@ TEST(JsonRpc, RefusesWhatIsNoMessage) {
                   "error 1 - - 1 {\"code\":1,\"message\":\"\"} | 0 both \"result\" and \"error\"" },
                 { "{\"id\":1,\"method\":\"m\",\"result\":1}",
                   "request 1 \"m\" - 1 - | 0 a \"method\" together with a \"result\" or \"error\"" },
+                { "{\"id\":1,\"result\":1,\"params\":[]}", "request 1 - [] 1 - | 0 \"params\" without a \"method\"" },
                 { "{\"id\":1,\"error\":null}", "error 1 - - - - | 16 \"error\" is no object" },
                 { "{\"id\":1,\"error\":{\"message\":\"\"}}", "error 1 - - - - | 16 \"error\" has no \"code\" that is a number" },
                 { "{\"id\":1,\"error\":{\"code\":\"1\",\"message\":\"\"}}",
