@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pluginctl's headers for C++: GLib's must not come within extern "C". */
+#pragma once
+
+#include <json-glib/json-glib.h>
+#include <string>
+#include <systemd/sd-bus.h>
+
+extern "C" {
+#include "greeting.h"
+#include "json-text.h"
+#include "log-lines.h"
+#include "log-tail.h"
+#include "options.h"
+#include "table.h"
+#include "terminal.h"
+#include "text.h"
+}
+
+/* A newly allocated string, freed. */
+static inline std::string taken(char *text) {
+        std::string string = text ? text : "(null)";
+
+        g_free(text);
+        return string;
+}
