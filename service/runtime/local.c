@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,8 @@
 
 #define REAPED_PER_WAKEUP 64
 #define FAREWELL_SEC 2
+#define DESCRIPTORS_USUAL 1024
+#define DESCRIPTORS_SPARE 256
 
 typedef struct LocalRuntime {
         Runtime runtime;
@@ -33,6 +36,7 @@ typedef struct LocalRuntime {
         sd_event_source *sigchld, *sweep;
         posix_spawnattr_t attributes;
         int children_fd;
+        int highest_fd;      /* ever seen here */
         GHashTable *by_pid;  /* main process, not reaped yet -> LocalUnit */
         GHashTable *by_mark; /* not gone yet -> LocalUnit */
         List ending;         /* LocalUnit.ending: reaped, perhaps not gone */
@@ -119,6 +123,25 @@ static int stdio_open(Stdio *stdio, bool one_socket) {
 
 /* Spawning */
 
+/*
+ * The daemon has raised its soft limit of descriptors; programs that use select(), or close all there could be, want the usual one.
+ * The worker may open a file meanwhile, so it is not lowered below what is in use.
+ */
+static int spawn_limited(LocalRuntime *runtime, const char *command, const posix_spawn_file_actions_t *actions, const Stdio *stdio,
+                         char *const *argv, char *const *env, pid_t *pid) {
+        struct rlimit own = {}, usual;
+        int r;
+
+        runtime->highest_fd = MAX(runtime->highest_fd, MAX(MAX(stdio->in, stdio->out), MAX(stdio->log, stdio->child_log)));
+        (void) getrlimit(RLIMIT_NOFILE, &own);
+        usual = own;
+        usual.rlim_cur = MIN(own.rlim_cur, MAX(DESCRIPTORS_USUAL, (rlim_t) runtime->highest_fd + DESCRIPTORS_SPARE));
+        (void) setrlimit(RLIMIT_NOFILE, &usual);
+        r = posix_spawn(pid, command, actions, &runtime->attributes, argv, env);
+        (void) setrlimit(RLIMIT_NOFILE, &own);
+        return r;
+}
+
 static int spawn(LocalRuntime *runtime, const UnitSpec *spec, const Stdio *stdio, uint64_t *mark, pid_t *pid) {
         size_t n_args = spec->args ? g_strv_length((char **) spec->args) : 0;
         size_t n_env = spec->env ? g_strv_length((char **) spec->env) : 0;
@@ -147,7 +170,7 @@ static int spawn(LocalRuntime *runtime, const UnitSpec *spec, const Stdio *stdio
                 r = posix_spawn_file_actions_addchdir_np(&actions, spec->cwd ?: "/");
         if (r == 0) {
                 *mark = descent_begin_spawn(strchr(invocation, '=') + 1);
-                r = posix_spawn(pid, spec->command, &actions, &runtime->attributes, argv, env);
+                r = spawn_limited(runtime, spec->command, &actions, stdio, argv, env, pid);
                 descent_end_spawn();
         }
         posix_spawn_file_actions_destroy(&actions);
