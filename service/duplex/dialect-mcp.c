@@ -260,7 +260,7 @@ static void mcp_disconnected(Dialect *d) {
         Mcp *m = mcp(d);
 
         deadline_disarm(m->deadlines, &m->silence);
-        m->greeted = m->ping_underway = false;
+        m->greeted = false;
         mcp_share_disconnected(m);
 }
 

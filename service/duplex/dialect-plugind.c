@@ -112,7 +112,7 @@ static void plugind_connected(Dialect *d) {
 }
 
 static void plugind_disconnected(Dialect *d) {
-        plugind(d)->greeted = plugind(d)->ping_underway = false;
+        plugind(d)->greeted = false;
 }
 
 static void ping_answered(Dialect *d, JsonRange result, const PlugindError *error, JsonRange error_object, void *userdata) {

@@ -410,6 +410,14 @@ void duplex_end_output(Duplex *d) {
                 close_output(d);
 }
 
+void duplex_drain(Duplex *d) {
+        if (d->closed)
+                return;
+        broke(d, PLUGIND_ERROR_CONNECTION_LOST, "the plugin is gone");
+        d->paused = false;
+        go_on(d);
+}
+
 void duplex_pause(Duplex *d, bool paused) {
         if (d->paused == paused || d->closed)
                 return;

@@ -50,6 +50,10 @@ int duplex_respond_error(Duplex *duplex, JsonRange id, int code, const char *mes
 /* End of input for the plugin, once all that is queued has been written. */
 void duplex_end_output(Duplex *duplex);
 
+/* The plugin is gone: delivers at once, also while paused, what it has left to read (at most what a pipe holds), then calls closed. Not from
+ * within a callback. */
+void duplex_drain(Duplex *duplex);
+
 /* Stops reading (the bus cannot take more, or the daemon is leaving) and goes on. */
 void duplex_pause(Duplex *duplex, bool paused);
 

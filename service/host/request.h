@@ -45,8 +45,7 @@ struct Request {
         Charge charge, bytes;
 
         /* of the host */
-        DialectAnswered dialect_answered;
-        void *dialect_userdata;
+        DialectAnswered dialect_answered; /* with `userdata` */
 
         Deadline deadline;
         uint64_t timeout_usec; /* for the message of RequestTimedOut */

@@ -74,10 +74,11 @@ typedef struct Attachment {
         Charge charge;      /* for the subscription */
 } Attachment;
 
-typedef struct SessionRun SessionRun; /* what exists only while the plugin runs or may be restarted; session.c */
+typedef struct SessionRun SessionRun; /* what exists only from a start to the end of it all; session-private.h */
 
 struct Session {
         Host *host;
+        ListNode by_host;
         char *id;
         char *source; /* what Load was given; NULL: an inline manifest */
         Manifest *manifest;
@@ -103,6 +104,9 @@ struct Session {
         Dialect *dialect; /* NULL: nobody needed it yet */
         SessionRun *run;
         Charge charge;
+        bool start_again; /* once it is inactive: Restart, or started while it was stopping */
+        bool unloading;
+        bool unbound; /* loaded without `bind` at least once: it stays when its bound callers leave, and is remembered */
 };
 
 /* Called exactly once, perhaps before the function that took it returns. ERROR: NULL when all went well. */

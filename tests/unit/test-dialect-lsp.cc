@@ -277,5 +277,9 @@ TEST_F(LspDialect, AnAnswerDoesNotGrowWithoutBound) {
                 items += (i ? ",{}" : "{}");
         ask("1", "workspace/configuration", "{\"items\":[" + items + "]}");
         ask("2", "workspace/configuration", "{\"items\":[{}]}");
-        EXPECT_EQ(take(), (Lines{ "x 1 -32602", "= 2 [" + configuration + "]" }));
+        items = "{\"section\":\"b\"}";
+        for (int i = 0; i < 256; i++)
+                items += ",{\"section\":\"b\"}";
+        ask("3", "workspace/configuration", "{\"items\":[" + items + "]}");
+        EXPECT_EQ(take(), (Lines{ "x 1 -32602", "= 2 [" + configuration + "]", "x 3 -32602" }));
 }

@@ -141,6 +141,22 @@ TEST_F(McpLegacy, NobodyIsToldOfASubscriptionThatTheServerRefused) {
         EXPECT_EQ(send(bob, 3, "resources/subscribe", "{\"uri\":\"demo://1\"}").verdict, DIALECT_FORWARD);
 }
 
+TEST_F(McpLegacy, ALateRefusalDoesNotEndANewerSubscription) {
+        send(alice, 1, "resources/subscribe", "{\"uri\":\"demo://1\"}");
+        send(alice, 2, "resources/unsubscribe", "{\"uri\":\"demo://1\"}");
+        send(alice, 3, "resources/subscribe", "{\"uri\":\"demo://1\"}");
+        finish(1);
+        EXPECT_EQ(updated("demo://1"), "a");
+        finish(3, "{}");
+        EXPECT_EQ(updated("demo://1"), "a");
+}
+
+TEST_F(McpLegacy, ARefusedSubscriptionIsNotHeld) {
+        EXPECT_EQ(send(alice, 1, "resources/subscribe", "{\"uri\":\"demo://1\",\"_meta\":{},\"_meta\":{}}").verdict, DIALECT_REFUSE);
+        EXPECT_EQ(updated("demo://1"), "");
+        EXPECT_EQ(send(bob, 2, "resources/subscribe", "{\"uri\":\"demo://1\"}").verdict, DIALECT_FORWARD);
+}
+
 TEST_F(McpLegacy, SubResourcesAreHeard) {
         subscribe(alice, 1, "file:///a");
         subscribe(bob, 2, "file:///b/");
@@ -153,6 +169,7 @@ TEST_F(McpLegacy, SubResourcesAreHeard) {
 
 TEST_F(McpLegacy, UpdatesWithoutUriAreNobodys) {
         subscribe(alice, 1, "x:");
+        EXPECT_EQ(updated("x:"), "a");
         EXPECT_EQ(hear("notifications/resources/updated"), "nobody");
         EXPECT_EQ(hear("notifications/resources/updated", "{\"uri\":7}"), "nobody");
         EXPECT_EQ(hear("notifications/resources/updated", "{\"uri\":\"\\u0000\"}"), "nobody");
@@ -291,6 +308,7 @@ TEST_F(McpModern, ListeningIsEndlessAndHeardByItsCallerAlone) {
         EXPECT_EQ(hear("notifications/tools/list_changed", id + "\"5\"}}"), "nobody");
         EXPECT_EQ(hear("notifications/tools/list_changed"), "abc");
         EXPECT_EQ(hear("notifications/resources/updated", "{\"uri\":\"x:\"}"), "nobody"); /* of no subscription: breaks the specification */
+        EXPECT_EQ(hear("notifications/progress", "{\"progressToken\":5}"), "nobody");     /* it asked for none */
         EXPECT_EQ(hear("notifications/cancelled", "{\"requestId\":5}"), "5 {\"requestId\":\"mine\"}");
         finish(5, "{}");
         EXPECT_EQ(hear("notifications/tools/list_changed", id + "5}}"), "nobody");

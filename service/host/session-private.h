@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of a session share among themselves:
+ *   session.c         the object, its states, what is desired of it
+ *   session-run.c     one run of the plugin after the other: start, stop, failure, back-off, health, idle
+ *   session-talk.c    what comes in over the duplex, and what the dialect asks for
+ *   session-attach.c  callers' lasting interests: binds, subscriptions, and who hears a notification
+ *   request.c         Send, Cancel, Notify and their answers
+ */
+#pragma once
+
+#include "host/host.h"
+#include "host/session.h"
+
+/* A plugin whose stream has ended has this long to be seen exiting, so that callers hear how it ended and not that it did; half of the
+ * 100 ms within which they must hear anything. */
+#define LOST_GRACE_USEC (50 * USEC_PER_MSEC)
+/* After the goodbye a plugin may leave by itself for this long (at most half of timeouts.stop), then SIGTERM. */
+#define GOODBYE_USEC (1 * USEC_PER_SEC)
+/* Health of this long makes the next restart immediate (design.md 4). */
+#define HEALTHY_USEC (1 * USEC_PER_SEC)
+/* Never restarted, whatever the policy (design.md 4; as in xargs and git-bisect: "stop trying"). */
+#define EXIT_STATUS_NEVER_RESTART 125
+
+struct SessionRun {
+        Session *session;
+        Unit *unit;
+        Duplex *duplex;
+
+        Deadline timer;  /* start time-out, or the end of a back-off */
+        Deadline end;    /* next step of ending the unit */
+        Deadline lost;   /* LOST_GRACE_USEC has passed without an exit */
+        Deadline health; /* next ping, or its time-out */
+        Deadline idle;
+
+        uint64_t active_since; /* CLOCK_MONOTONIC usec; 0: not active */
+        uint64_t used_at;      /* last Send or Notify of a caller, likewise */
+        uint64_t pinged_at;    /* 0: no ping under way */
+        unsigned pings_failed;
+
+        unsigned restart_step; /* how often in a row, for the delay */
+        uint64_t *failed_at;   /* of the last `burst` failures, a ring */
+        unsigned burst, n_failed;
+
+        enum { END_NOT_YET, END_GOODBYE, END_TERM, END_KILL } end_step;
+        bool exited;       /* the main process has; its group may not be gone yet */
+        bool backoff_over; /* restarting: only the old unit's end is waited for */
+        bool give_up;      /* restarting: errored once the old unit is gone */
+        const char *stop_reason;
+};
+
+struct Host {
+        HostConfig config;
+        Hooks hooks;
+        GHashTable *sessions; /* id -> Session */
+        List order;           /* of Session.by_host */
+        GHashTable *requests; /* Request.id -> Request, all sessions' */
+        GHashTable *named;    /* requests with a caller's own id, by (caller, session, id) */
+        uint64_t next_request;
+        Quota *quota;
+        GRand *random;
+        bool paused, stopping;
+        sd_event_source *reaper; /* removes sessions that were unloaded */
+        List unloads;            /* of Unload, see host-unload.c */
+        SessionDone stopped;
+        void *stopped_userdata;
+};
+
+/* session.c */
+int session_new(Host *host, const char *id, const char *source, Manifest *manifest, const char *configuration, Session **ret);
+Session *session_free(Session *session);
+void session_transition(Session *session, SessionState state, const char *reason);
+void session_changed(Session *session, uint32_t properties);
+/* Takes ERROR's message (may be NULL: clears). STAGE is static. */
+void session_set_failure(Session *session, const char *stage, const PlugindError *error, const UnitExit *exit);
+void session_remember(Session *session);
+const char *session_configuration(const Session *session); /* JSON object, never NULL */
+/* Ready to be told to whoever waits for the session's plugin: it is not active, and why. */
+int session_not_active(Session *session, PlugindError *error);
+
+/* session-run.c */
+void session_start(Session *session, const char *reason);
+void session_stop(Session *session, const char *reason);
+void session_run_free(Session *session);
+/* The run has failed: whatever of it lives is ended, then restarted by policy. EXIT: NULL if the process has not exited. */
+void session_fail(Session *session, const char *stage, const char *reason, const PlugindError *error, const UnitExit *exit);
+/* Its greeting is done. */
+void session_become_active(Session *session);
+void session_pong(Session *session);
+/* A caller came or went, or a request ended: is there still a reason to run? */
+void session_check_idle(Session *session);
+bool session_starts_on_demand(const Session *session);
+
+/* session-talk.c */
+/* Takes the descriptors on success. */
+int session_open_duplex(Session *session, int fd_in, int fd_out, Framing framing, PlugindError *error);
+/* Ends the conversation: pending requests are answered with ERROR, the dialect told. */
+void session_close_duplex(Session *session, const PlugindError *error);
+int session_need_dialect(Session *session);
+
+/* session-attach.c */
+Attachment *session_attachment(Session *session, Caller *caller, bool create);
+void attachment_free(Attachment *attachment);
+/* Drops an attachment that has no reason left. */
+void attachment_settle(Attachment *attachment);
+void session_deliver(Session *session, DialectIncoming *incoming);
+
+/* request.c */
+void session_flush_waiting(Session *session);
+void session_fail_pending(Session *session, const PlugindError *error);
+void session_fail_waiting(Session *session, const PlugindError *error);
+/* A response of the plugin. */
+void session_answered(Session *session, const JsonRpcMessage *message);
+/* A message that was no good, for request ID. False if there is no such request. */
+bool session_answered_badly(Session *session, JsonRange id, const PlugindError *error);
+int session_request_of_host(Session *session, const char *method, JsonRange params, uint64_t timeout_usec, DialectAnswered answered,
+                            void *userdata);
+Request *session_find_request(Session *session, uint64_t id);
+void request_cancel(Request *request, const char *reason);
+guint request_named_hash(gconstpointer request);
+gboolean request_named_equal(gconstpointer a, gconstpointer b);
+
+/* host-unload.c */
+int host_unload_init(Host *host);
+void host_unload_done(Host *host);
+void host_session_settled(Host *host, Session *session);
+void host_last_bound_left(Session *session);

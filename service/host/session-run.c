@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One run of the plugin after the other: start, stop, failure, back-off, health, idle (design.md 4). */
+#include "host/session-private.h"
+
+#include "basic/log.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static Deadlines *run_deadlines(SessionRun *run) {
+        return run->session->host->config.deadlines;
+}
+
+static SessionRun *run_of(Deadline *d, size_t offset) {
+        return (SessionRun *) (void *) ((char *) d - offset);
+}
+
+static void run_disarm(SessionRun *run) {
+        deadline_disarm(run_deadlines(run), &run->timer);
+        deadline_disarm(run_deadlines(run), &run->lost);
+        deadline_disarm(run_deadlines(run), &run->health);
+        deadline_disarm(run_deadlines(run), &run->idle);
+}
+
+static void run_timer_expired(Deadline *d);
+static void run_end_expired(Deadline *d);
+static void run_lost_expired(Deadline *d);
+static void run_health_expired(Deadline *d);
+static void run_idle_expired(Deadline *d);
+
+static SessionRun *run_new(Session *session) {
+        SessionRun *run = g_new0(SessionRun, 1);
+
+        run->session = session;
+        run->timer.expired = run_timer_expired;
+        run->end.expired = run_end_expired;
+        run->lost.expired = run_lost_expired;
+        run->health.expired = run_health_expired;
+        run->idle.expired = run_idle_expired;
+        return run;
+}
+
+void session_run_free(Session *session) {
+        SessionRun *run = session->run;
+
+        if (!run)
+                return;
+        if (run->duplex)
+                session_close_duplex(session, &(PlugindError){ PLUGIND_ERROR_CONNECTION_LOST, (char *) "the session was dropped" });
+        run_disarm(run);
+        deadline_disarm(run_deadlines(run), &run->end);
+        run->unit = unit_free(run->unit);
+        session->run = NULL;
+        session->main_pid = 0;
+        g_free(run->failed_at);
+        g_free(run);
+}
+
+/* -- start -- */
+
+static void add_env(GPtrArray *env, const char *name, const char *value) {
+        if (value)
+                g_ptr_array_add(env, g_strdup_printf("%s=%s", name, value));
+}
+
+static bool env_has(char *const *env, const char *name) {
+        size_t n = strlen(name);
+
+        for (; env && *env; env++)
+                if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+                        return true;
+        return false;
+}
+
+/* PATH, LANG, HOME, PLUGIND_*, for a user what names their session; and what the manifest sets, which wins. */
+static GPtrArray *session_environment(Session *session, const char *data_dir) {
+        static const char *const passed_to_user[] = {
+                "USER",           "LOGNAME",        "XDG_RUNTIME_DIR",          "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+                "XDG_STATE_HOME", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY",         "WAYLAND_DISPLAY",
+        };
+        const HostConfig *config = &session->host->config;
+        char *const *own = session->manifest->env;
+        GPtrArray *env = g_ptr_array_new_with_free_func(g_free);
+
+        if (!env_has(own, "PATH"))
+                add_env(env, "PATH", manifest_command_path());
+        if (!env_has(own, "LANG"))
+                add_env(env, "LANG", g_getenv("LANG") ?: "C.UTF-8");
+        if (!env_has(own, "HOME"))
+                add_env(env, "HOME", g_get_home_dir());
+        for (size_t i = 0; config->user && i < G_N_ELEMENTS(passed_to_user); i++)
+                if (!env_has(own, passed_to_user[i]))
+                        add_env(env, passed_to_user[i], g_getenv(passed_to_user[i]));
+        add_env(env, "PLUGIND_SESSION", session->id);
+        add_env(env, "PLUGIND_DATA_DIR", data_dir);
+        for (; own && *own; own++)
+                g_ptr_array_add(env, g_strdup(*own));
+        g_ptr_array_add(env, NULL);
+        return env;
+}
+
+static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_log, void *userdata) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        SessionRun *run = userdata;
+        Session *session = run->session;
+        int r;
+
+        run->unit = unit;
+        session->main_pid = pid;
+        session_changed(session, SESSION_PROPERTY_MAIN_PID);
+        if (!session->log)
+                (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
+        r = plugin_log_attach(session->log, fd_log);
+        if (r < 0)
+                log_session(LOG_WARNING, session->id, "%s: its stderr cannot be read: %s", session->id, strerror(-r));
+        if (session_open_duplex(session, fd_in, fd_out, session->manifest->framing, &error) >= 0)
+                return;
+        close(fd_in);
+        if (fd_out != fd_in)
+                close(fd_out);
+        session_fail(session, "start", "start-failed", &error, NULL);
+}
+
+static void unit_failed(Unit *unit, const PlugindError *error, void *userdata) {
+        SessionRun *run = userdata;
+
+        run->unit = unit_free(unit);
+        session_fail(run->session, "start", "start-failed", error, NULL);
+}
+
+static void describe_exit(const UnitExit *exit, bool active, char **ret) {
+        if (exit->code == CLD_EXITED)
+                *ret = g_strdup_printf("the plugin exited with status %d%s", exit->status, active ? "" : " before it was active");
+        else
+                *ret = g_strdup_printf("the plugin was killed by signal %d (SIG%s)%s", exit->status, sigabbrev_np(exit->status) ?: "?",
+                                       active ? "" : " before it was active");
+}
+
+static void session_ended(Session *session, const UnitExit *exit) {
+        const Hooks *hooks = &session->host->hooks;
+        const char *reason = exit->code == CLD_EXITED ? "exited" : "killed";
+
+        if (session->unloading)
+                reason = "unloaded";
+        else if (session->host->stopping)
+                reason = "shutdown";
+        else if (session->run->stop_reason && g_str_equal(session->run->stop_reason, "idle"))
+                reason = "expired";
+        if (hooks->ended)
+                hooks->ended(session, reason, exit->status, hooks->userdata);
+}
+
+static bool exit_is_clean(const Session *session, const UnitExit *exit) {
+        return session->state == SESSION_ACTIVE && exit->code == CLD_EXITED && exit->status == 0 &&
+               session->manifest->restart.policy != RESTART_ALWAYS;
+}
+
+static void unit_exited(Unit *unit, const UnitExit *exit, void *userdata) {
+        SessionRun *run = userdata;
+        Session *session = run->session;
+        PlugindError error = { .code = PLUGIND_ERROR_CONNECTION_LOST };
+
+        run->exited = true;
+        session->main_pid = 0;
+        session_changed(session, SESSION_PROPERTY_MAIN_PID);
+        if (run->duplex)
+                duplex_drain(run->duplex); /* what it had written arrives */
+        describe_exit(exit, run->active_since > 0, &error.message);
+        session_ended(session, exit);
+        if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING)
+                session_close_duplex(session, &error);
+        else if (exit_is_clean(session, exit)) {
+                session_close_duplex(session, &error);
+                run_disarm(run);
+                session_transition(session, SESSION_STOPPING, "exited");
+        } else
+                session_fail(session,
+                             run->active_since > 0                ? "run"
+                             : session->state == SESSION_STARTING ? "start"
+                                                                  : "greeting",
+                             exit->code == CLD_EXITED ? "exited" : "killed", &error, exit);
+        plugind_error_clear(&error);
+}
+
+static void session_finish_stop(Session *session);
+static void session_next_attempt(Session *session);
+
+static void unit_gone(Unit *unit, void *userdata) {
+        SessionRun *run = userdata;
+        Session *session = run->session;
+
+        run->unit = unit_free(unit);
+        deadline_disarm(run_deadlines(run), &run->end);
+        if (session->state == SESSION_STOPPING)
+                session_finish_stop(session);
+        else if (session->state == SESSION_RESTARTING && (run->backoff_over || run->give_up))
+                session_next_attempt(session);
+}
+
+static const UnitEvents unit_events = {
+        .started = unit_started,
+        .failed = unit_failed,
+        .exited = unit_exited,
+        .gone = unit_gone,
+};
+
+static int session_make_data_dir(Session *session, char **ret, PlugindError *error) {
+        const HostConfig *config = &session->host->config;
+        g_autofree char *path = NULL;
+
+        if (!config->data_dir)
+                return 0;
+        path = g_build_filename(config->data_dir, session->id, NULL);
+        if (g_mkdir_with_parents(path, 0700) < 0)
+                return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot make the data folder %s: %s", path, strerror(errno));
+        *ret = g_steal_pointer(&path);
+        return 0;
+}
+
+static int session_spawn(Session *session, PlugindError *error) {
+        const Manifest *manifest = session->manifest;
+        Runtime *runtime = session->host->config.runtime;
+        g_autoptr(GPtrArray) env = NULL;
+        g_autofree char *data_dir = NULL;
+        Unit *unit = NULL;
+        int r;
+
+        if (!runtime)
+                return plugind_error_set(error, PLUGIND_ERROR_RUNTIME_UNAVAILABLE,
+                                         "plugind runs with --runtime=none: it starts no plugins, only external ones can connect");
+        r = session_make_data_dir(session, &data_dir, error);
+        if (r < 0)
+                return r;
+        env = session_environment(session, data_dir);
+        return runtime->ops->unit_start(runtime,
+                                        &(UnitSpec){
+                                                .session = session->id,
+                                                .command = manifest->command,
+                                                .args = manifest->args,
+                                                .env = (char *const *) env->pdata,
+                                                .cwd = manifest->cwd,
+                                                .socket_stdio = manifest->dialect->socket_stdio,
+                                        },
+                                        &unit_events, session->run, &unit, error);
+}
+
+static void session_spawn_next(Session *session, const char *reason) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        SessionRun *run = session->run;
+
+        run->exited = run->backoff_over = run->give_up = false;
+        run->end_step = END_NOT_YET;
+        run->stop_reason = NULL;
+        session_transition(session, SESSION_STARTING, reason);
+        deadline_arm(run_deadlines(run), &run->timer, session->manifest->timeouts.start_usec);
+        if (session_spawn(session, &error) < 0) {
+                session_set_failure(session, "start", &error, NULL);
+                run->give_up = true;
+                session_next_attempt(session);
+        }
+}
+
+void session_start(Session *session, const char *reason) {
+        g_assert(session->state == SESSION_INACTIVE || session->state == SESSION_ERRORED);
+
+        session->start_again = false;
+        if (session->host->stopping || session->unloading)
+                return;
+        if (session->state == SESSION_ERRORED) {
+                session->restarts = 0;
+                session_changed(session, SESSION_PROPERTY_RESTARTS);
+        }
+        session_set_failure(session, NULL, NULL, NULL);
+        session->run = run_new(session);
+        if (session_supervised(session))
+                session_spawn_next(session, reason);
+        else
+                session_transition(session, SESSION_CONNECTING, reason);
+}
+
+void session_become_active(Session *session) {
+        SessionRun *run = session->run;
+
+        deadline_disarm(run_deadlines(run), &run->timer);
+        run->active_since = run->used_at = deadlines_now(run_deadlines(run));
+        run->pings_failed = 0;
+        run->pinged_at = 0;
+        session_transition(session, SESSION_ACTIVE, "connected");
+        if (session->state != SESSION_ACTIVE)
+                return;
+        if (session->manifest->dialect->has_ping)
+                deadline_arm(run_deadlines(run), &run->health, session->manifest->health.interval_usec);
+        session_check_idle(session);
+        session_flush_waiting(session);
+}
+
+/* -- stop -- */
+
+static void run_end_with(SessionRun *run, int step) {
+        uint64_t stop = run->session->manifest->timeouts.stop_usec;
+        uint64_t grace = MIN(GOODBYE_USEC, stop / 2);
+
+        if (!run->unit)
+                return;
+        run->end_step = step;
+        if (step == END_GOODBYE)
+                deadline_arm(run_deadlines(run), &run->end, grace);
+        else if (step == END_TERM) {
+                (void) run->unit->runtime->ops->unit_kill(run->unit, KILL_ALL, SIGTERM);
+                deadline_arm(run_deadlines(run), &run->end, stop == USEC_INFINITY ? stop : stop - grace);
+        } else
+                (void) run->unit->runtime->ops->unit_kill(run->unit, KILL_ALL, SIGKILL);
+}
+
+static void run_end_expired(Deadline *d) {
+        SessionRun *run = run_of(d, offsetof(SessionRun, end));
+
+        if (run->end_step == END_TERM)
+                log_session(LOG_NOTICE, run->session->id, "%s: still there %g s after it was told to end, killing it", run->session->id,
+                            (double) run->session->manifest->timeouts.stop_usec / (double) USEC_PER_SEC);
+        run_end_with(run, run->end_step + 1);
+}
+
+static void session_finish_stop(Session *session) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        const char *reason = session->run->stop_reason ?: "exited";
+
+        plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin of session \"%s\" was stopped", session->id);
+        session_close_duplex(session, &error);
+        session_run_free(session);
+        session_transition(session, SESSION_INACTIVE, reason);
+        if (session->start_again || (!list_empty(&session->waiting) && session_starts_on_demand(session)))
+                session_start(session, session->start_again ? "restart" : "on-demand");
+        if (session->state == SESSION_INACTIVE && !list_empty(&session->waiting)) {
+                plugind_error_clear(&error);
+                session_not_active(session, &error);
+                session_fail_waiting(session, &error);
+        }
+}
+
+void session_stop(Session *session, const char *reason) {
+        SessionRun *run = session->run;
+
+        if (session->state == SESSION_INACTIVE)
+                return;
+        if (session->state == SESSION_ERRORED) {
+                session_transition(session, SESSION_INACTIVE, reason);
+                return;
+        }
+        if (!g_str_equal(reason, "restart"))
+                session->start_again = false;
+        if (session->state == SESSION_STOPPING)
+                return;
+        run_disarm(run);
+        run->stop_reason = reason;
+        session_transition(session, SESSION_STOPPING, reason);
+        if (!run->unit && !run->duplex) {
+                session_finish_stop(session);
+                return;
+        }
+        if (run->active_since > 0 && run->duplex) {
+                run_end_with(run, END_GOODBYE);
+                if (!run->unit)
+                        deadline_arm(run_deadlines(run), &run->timer, session->manifest->timeouts.stop_usec);
+                session->dialect->ops->goodbye(session->dialect);
+        } else if (run->unit) {
+                if (run->duplex)
+                        duplex_end_output(run->duplex);
+                if (run->end_step < END_TERM)
+                        run_end_with(run, END_TERM);
+        } else
+                session_finish_stop(session);
+}
+
+int session_kill(Session *session, KillWhom whom, int signal, PlugindError *error) {
+        Unit *unit = session->run ? session->run->unit : NULL;
+        int r = unit ? unit->runtime->ops->unit_kill(unit, whom, signal) : -ESRCH;
+
+        if (r == -ESRCH)
+                return plugind_error_set(error, PLUGIND_ERROR_NOT_ACTIVE, "session \"%s\" has no process (it is %s)", session->id,
+                                         session_state_to_string(session->state));
+        if (r < 0)
+                return plugind_error_set(error, PLUGIND_ERROR_FAILED, "cannot send signal %d to session \"%s\": %s", signal, session->id,
+                                         g_strerror(-r));
+        return 0;
+}
+
+/* -- failure -- */
+
+/* The delay before the next attempt, in usec: none after a second of health, else doubling (design.md 4). */
+static uint64_t session_next_delay(Session *session, uint64_t healthy) {
+        const Manifest *manifest = session->manifest;
+        SessionRun *run = session->run;
+        uint64_t delay = manifest->restart.delay_usec;
+
+        if (healthy >= manifest->restart.reset_after_usec) {
+                run->restart_step = 0;
+                run->n_failed = 0;
+        }
+        if (run->restart_step == 0 && healthy >= HEALTHY_USEC) {
+                run->restart_step = 1;
+                return 0;
+        }
+        run->restart_step = MAX(run->restart_step, 1) + 1;
+        for (unsigned i = 2; i < run->restart_step && delay < manifest->restart.max_delay_usec; i++)
+                delay *= 2;
+        delay = MIN(delay, manifest->restart.max_delay_usec);
+        return (uint64_t) ((double) delay * g_rand_double_range(session->host->random, 0.8, 1.2));
+}
+
+/* Have there been `burst` failures within `interval`, this one included? */
+static bool session_fails_too_often(Session *session) {
+        const Manifest *manifest = session->manifest;
+        SessionRun *run = session->run;
+        uint64_t now = deadlines_now(run_deadlines(run));
+
+        if (run->burst != manifest->restart.burst) { /* the first failure, or a reload changed it */
+                run->burst = manifest->restart.burst;
+                run->n_failed = 0;
+                run->failed_at = g_renew(uint64_t, run->failed_at, run->burst);
+        }
+        if (run->burst == 0)
+                return false;
+        run->failed_at[run->n_failed++ % run->burst] = now;
+        return run->n_failed >= run->burst && now - run->failed_at[run->n_failed % run->burst] <= manifest->restart.interval_usec;
+}
+
+static bool session_may_restart(Session *session, const UnitExit *exit) {
+        const Manifest *manifest = session->manifest;
+
+        if (manifest->restart.policy == RESTART_NEVER)
+                return false;
+        if (!exit || exit->code != CLD_EXITED)
+                return true;
+        for (size_t i = 0; i < manifest->restart.n_prevent_exit; i++)
+                if (manifest->restart.prevent_exit[i] == exit->status)
+                        return false;
+        return exit->status != EXIT_STATUS_NEVER_RESTART;
+}
+
+static void session_give_up(Session *session) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+
+        session_run_free(session);
+        session_transition(session, SESSION_ERRORED, session->failure.stage ?: "failed");
+        plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "session \"%s\" is errored: %s", session->id, session->failure.message);
+        session_fail_waiting(session, &error);
+}
+
+/* The old unit is gone and the back-off over (or there is no further attempt). */
+static void session_next_attempt(Session *session) {
+        if (session->run->give_up)
+                session_give_up(session);
+        else {
+                session->restarts++;
+                session_changed(session, SESSION_PROPERTY_RESTARTS);
+                session_spawn_next(session, "restart");
+        }
+}
+
+static void session_fail_external(Session *session, const char *reason) {
+        session->run->active_since = 0;
+        if (session->state == SESSION_ACTIVE)
+                session_transition(session, SESSION_CONNECTING, reason);
+}
+
+void session_fail(Session *session, const char *stage, const char *reason, const PlugindError *error, const UnitExit *exit) {
+        SessionRun *run = session->run;
+        uint64_t now = deadlines_now(run_deadlines(run));
+        uint64_t delay;
+
+        session_set_failure(session, stage, error, exit);
+        session_close_duplex(session, error);
+        run_disarm(run);
+        if (!session_supervised(session)) {
+                session_fail_external(session, reason);
+                return;
+        }
+        delay = session_next_delay(session, run->active_since > 0 ? now - run->active_since : 0);
+        run->active_since = 0;
+        run->give_up = !session_may_restart(session, exit);
+        if (!run->give_up && session_fails_too_often(session)) {
+                _cleanup_error_ PlugindError limit = PLUGIND_ERROR_INIT;
+
+                plugind_error_set(&limit, error->code, "%s; %u failures within %u s are the limit", error->message,
+                                  session->manifest->restart.burst, (unsigned) (session->manifest->restart.interval_usec / USEC_PER_SEC));
+                session_set_failure(session, stage, &limit, exit);
+                run->give_up = true;
+        }
+        log_session(LOG_WARNING, session->id, "%s: %s%s", session->id, session->failure.message, run->give_up ? "" : ", restarting it");
+        session_transition(session, SESSION_RESTARTING, reason);
+        if (session->state != SESSION_RESTARTING)
+                return;
+        run->backoff_over = delay == 0;
+        if (!run->give_up && delay > 0)
+                deadline_arm(run_deadlines(run), &run->timer, delay);
+        if (run->unit && !run->exited)
+                run_end_with(run, END_TERM);
+        else if (!run->unit && (run->give_up || run->backoff_over))
+                session_next_attempt(session);
+}
+
+static void run_timer_expired(Deadline *d) {
+        SessionRun *run = run_of(d, offsetof(SessionRun, timer));
+        Session *session = run->session;
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+
+        if (session->state == SESSION_RESTARTING) {
+                run->backoff_over = true;
+                if (!run->unit)
+                        session_next_attempt(session);
+        } else if (session->state == SESSION_STOPPING) /* an external plugin that does not hang up */
+                session_finish_stop(session);
+        else {
+                plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "the plugin did not %s within %u s",
+                                  session->state == SESSION_STARTING ? "start" : "finish its greeting",
+                                  (unsigned) (session->manifest->timeouts.start_usec / USEC_PER_SEC));
+                session_fail(session, "greeting", "start-timeout", &error, NULL);
+        }
+}
+
+/* The stream has been gone for a while, the process has not. */
+static void run_lost_expired(Deadline *d) {
+        SessionRun *run = run_of(d, offsetof(SessionRun, lost));
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+
+        plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin closed its output but did not exit");
+        session_fail(run->session, run->active_since > 0 ? "run" : "greeting", "connection-lost", &error, NULL);
+}
+
+/* -- health and idleness -- */
+
+void session_pong(Session *session) {
+        if (session->run)
+                session->run->pings_failed = 0;
+}
+
+/* A busy plugin is not a dead one: one that works on a call, or says anything at all, is alive. */
+static bool session_shows_life(Session *session, uint64_t since) {
+        if (duplex_received_at(session->run->duplex) >= since)
+                return true;
+        list_foreach(node, &session->pending) {
+                Request *request = list_entry(node, Request, by_session);
+
+                if (request->answered && !request->endless)
+                        return true;
+        }
+        return false;
+}
+
+static void run_health_expired(Deadline *d) {
+        SessionRun *run = run_of(d, offsetof(SessionRun, health));
+        Session *session = run->session;
+        const Manifest *manifest = session->manifest;
+        uint64_t now = deadlines_now(run_deadlines(run));
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+
+        if (session->state != SESSION_ACTIVE || !run->duplex)
+                return;
+        if (run->pinged_at == 0) {
+                bool quiet = duplex_received_at(run->duplex) + manifest->health.interval_usec <= now;
+
+                deadline_arm(run_deadlines(run), d, quiet ? manifest->health.timeout_usec : manifest->health.interval_usec);
+                if (quiet) {
+                        run->pinged_at = now;
+                        session->dialect->ops->ping(session->dialect);
+                }
+                return;
+        }
+        if (session_shows_life(session, run->pinged_at))
+                run->pings_failed = 0;
+        else if (++run->pings_failed >= manifest->health.failures) {
+                plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin did not answer %u pings in a row", run->pings_failed);
+                session_fail(session, "health", "health", &error, NULL);
+                return;
+        }
+        run->pinged_at = 0;
+        deadline_arm(run_deadlines(run), d, manifest->health.interval_usec);
+}
+
+bool session_starts_on_demand(const Session *session) {
+        return session_supervised(session) && session->manifest->activation == ACTIVATION_ON_DEMAND && session->desired_active &&
+               !session->unloading && !session->host->stopping;
+}
+
+static bool session_idle(Session *session) {
+        return session->state == SESSION_ACTIVE && session->manifest->activation == ACTIVATION_ON_DEMAND && session->in_flight == 0 &&
+               list_empty(&session->attachments);
+}
+
+/* Armed once and looked at again when it fires: re-arming it for every Send would cost more than the rest of the bookkeeping. */
+void session_check_idle(Session *session) {
+        SessionRun *run = session->run;
+
+        if (run && session_idle(session) && !deadline_armed(&run->idle))
+                deadline_arm(run_deadlines(run), &run->idle, session->manifest->timeouts.idle_usec);
+}
+
+static void run_idle_expired(Deadline *d) {
+        SessionRun *run = run_of(d, offsetof(SessionRun, idle));
+        Session *session = run->session;
+        uint64_t unused = deadlines_now(run_deadlines(run)) - run->used_at;
+
+        if (!session_idle(session))
+                return; /* armed again when it is */
+        if (unused < session->manifest->timeouts.idle_usec)
+                deadline_arm(run_deadlines(run), d, session->manifest->timeouts.idle_usec - unused);
+        else
+                session_stop(session, "idle");
+}
