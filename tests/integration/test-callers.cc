@@ -49,12 +49,12 @@ TEST_P(Crowd, AThousandCallersAtOnce) {
 
         for (int i = 0; i < 1000; i++) {
                 clients.push_back(std::make_unique<Client>(address()));
-                answers.push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo", std::to_string(i).c_str(), 0));
+                answers.push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo", ("[" + std::to_string(i) + "]").c_str(), 0));
                 sd_bus_flush(clients[i]->get());
         }
         for (int i = 0; i < 1000; i++) {
                 ASSERT_TRUE(clients[i]->wait(answers[i]));
-                ASSERT_EQ(answers[i]->text, std::to_string(i)) << answers[i]->outcome();
+                ASSERT_EQ(answers[i]->text, "[" + std::to_string(i) + "]") << answers[i]->outcome();
         }
         clients.clear();
         EXPECT_TRUE(wait_counts(fds, 1));
@@ -69,7 +69,7 @@ TEST_P(Crowd, SomebodyWhoSendsAndLeavesDisturbsNobody) {
                 fleeting.session_async("x", "Send", "ssa{sv}", "never", "", 0);
                 sd_bus_flush(fleeting.get());
         }
-        EXPECT_EQ(steady.send("x", "echo", "1"), "1");
+        EXPECT_EQ(steady.send("x", "echo", "[1]"), "[1]");
         EXPECT_TRUE(steady.poll([&] { return steady.get("x", "InFlight") == "0"; }));
 }
 
@@ -94,7 +94,7 @@ TEST_P(Crowd, ASlowReaderLosesNothing) {
 
 TEST_P(Crowd, TooMuchBeforeItIsKnownWhoItIsIsRefused) {
         Client client(address());
-        std::string params = "\"" + std::string(1'000'000, 'x') + "\"";
+        std::string params = "[\"" + std::string(1'000'000, 'x') + "\"]";
         std::vector<Client::Pending> answers;
         int refused = 0, answered = 0;
 
@@ -112,7 +112,7 @@ TEST_P(Crowd, TooMuchBeforeItIsKnownWhoItIsIsRefused) {
         }
         EXPECT_EQ(refused + answered, 40);
         EXPECT_GT(answered, 0);
-        EXPECT_EQ(client.send("x", "echo", "1"), "1");
+        EXPECT_EQ(client.send("x", "echo", "[1]"), "[1]");
 }
 
 BOTH_BUSES(Crowd);

@@ -160,7 +160,10 @@ TEST_P(Program, WithoutARuntimeNothingIsStarted) {
         load(client, "x");
 
         EXPECT_EQ(client.get_host("RuntimeProvider"), "none");
-        EXPECT_EQ(client.session("x", "Send", "ssa{sv}", "echo", "", 0).error, "org.plugind1.Error.RuntimeUnavailable");
+        Reply reply = client.session("x", "Send", "ssa{sv}", "echo", "", 0);
+        EXPECT_EQ(reply.error, "org.plugind1.Error.StartFailed");
+        EXPECT_NE(reply.message.find("--runtime=none"), std::string::npos) << reply.message;
+        EXPECT_NE(client.get("x", "ErrorDetails").find("error: RuntimeUnavailable"), std::string::npos) << client.get("x", "ErrorDetails");
         EXPECT_EQ(daemon.children(), 0);
 }
 
