@@ -12,7 +12,8 @@
 
 typedef struct Options {
         unsigned rounds;
-        double effort; /* 1: as documented; less: fewer repetitions within a round */
+        double effort;       /* 1: as documented; less: fewer repetitions within a round */
+        const char *profile; /* the folder to keep callgrind's files in; NULL: not kept */
 } Options;
 
 /* Everything that goes wrong here ends the program: a benchmark that goes on has measured something else. */

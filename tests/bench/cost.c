@@ -35,8 +35,8 @@ static pid_t start_strace(pid_t daemon, const char *file) {
 }
 
 /* The last line is the sum: "total  CALLS". */
-static double system_calls(World *world, const Target *target, const char *payload, size_t size) {
-        g_autofree char *file = g_build_filename(world->folder, "strace", NULL), *text = NULL;
+static double system_calls(World *world, const char *folder, const Target *target, const char *payload, size_t size) {
+        g_autofree char *file = g_build_filename(folder, "strace", NULL), *text = NULL;
         pid_t strace = start_strace(world->daemon, file);
         const char *total;
 
@@ -58,8 +58,8 @@ static void callgrind_control(World *world, const char *what) {
                 fail("callgrind_control %s fails", what);
 }
 
-static double instructions(World *world, const Target *target, const char *payload, size_t size, unsigned *dumps) {
-        g_autofree char *name = g_strdup_printf("callgrind.out.%u", ++*dumps), *file = g_build_filename(world->folder, name, NULL);
+static double instructions(World *world, const char *folder, const Target *target, const char *payload, size_t size, unsigned dump) {
+        g_autofree char *name = g_strdup_printf("callgrind.out.%u", dump), *file = g_build_filename(folder, name, NULL);
         g_autofree char *text = NULL;
         const char *total;
 
@@ -71,11 +71,11 @@ static double instructions(World *world, const Target *target, const char *paylo
         return (double) g_ascii_strtoull(total + strlen("\nsummary: "), NULL, 10) / SENDS;
 }
 
-static void measure(World *world, bool count_instructions) {
+static void measure(World *world, const char *folder, bool count_instructions) {
         g_autofree char *path = world_load(world, "echo", "plugind", ECHO_BINARY, NULL);
         unsigned dumps = 0;
 
-        world_set_active(world, path, true);
+        world_set_active(world, path);
         for (unsigned bytes = 0; bytes < 2; bytes++)
                 for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
                         Target target = target_session(path, bytes);
@@ -85,28 +85,29 @@ static void measure(World *world, bool count_instructions) {
                         Series figure = {};
 
                         target_repeat(world, &target, payload, sizes[i], 50);
-                        series_add(&figure, count_instructions ? instructions(world, &target, payload, sizes[i], &dumps)
-                                                               : system_calls(world, &target, payload, sizes[i]));
+                        series_add(&figure, count_instructions ? instructions(world, folder, &target, payload, sizes[i], ++dumps)
+                                                               : system_calls(world, folder, &target, payload, sizes[i]));
                         table_figure(&(Row){ what, "", sizes[i] > 100 ? 0 : count_instructions ? 30000 : 8, false }, &figure);
                 }
 }
 
-static void measure_instructions(void) {
-        g_autofree char *folder = temporary_folder_new(), *file = g_strdup_printf("--callgrind-out-file=%s/callgrind.out", folder);
+static void measure_instructions(const Options *options) {
+        g_autofree char *folder = options->profile ? g_canonicalize_filename(options->profile, NULL) : temporary_folder_new();
+        g_autofree char *file = g_strdup_printf("--callgrind-out-file=%s/callgrind.out", folder);
         World *world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON,
                                                 .wrapper = (char *[]){ (char *) "valgrind", (char *) "--tool=callgrind", file, NULL } });
 
-        g_free(world->folder);
-        world->folder = g_steal_pointer(&folder);
-        measure(world, true);
+        measure(world, folder, true);
         world_free(world);
+        if (!options->profile)
+                temporary_folder_free(g_steal_pointer(&folder));
 }
 
 void bench_cost(const Options *options) {
         World *world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON });
 
         table_begin("What a Send costs the daemon", "", "plugind");
-        measure(world, false);
+        measure(world, world->folder, false);
         world_free(world);
-        measure_instructions();
+        measure_instructions(options);
 }

@@ -28,6 +28,7 @@ static int help(void) {
              "  -h --help         Show this help\n"
              "     --rounds=N     How often each is measured (default: 7)\n"
              "     --quick        A tenth of the repetitions within a round\n"
+             "     --profile=DIR  Keep what callgrind wrote while \"cost\" was measured, for callgrind_annotate\n"
              "     --core=N       The core that everything runs on (default: the last)\n\n"
              "Subjects:");
         for (size_t i = 0; i < G_N_ELEMENTS(subjects); i++)
@@ -83,11 +84,9 @@ static int check_names(char **names) {
 
 int main(int argc, char *argv[]) {
         static const struct option long_options[] = {
-                { "help", no_argument, NULL, 'h' },
-                { "rounds", required_argument, NULL, 'r' },
-                { "quick", no_argument, NULL, 'q' },
-                { "core", required_argument, NULL, 'c' },
-                {},
+                { "help", no_argument, NULL, 'h' },       { "rounds", required_argument, NULL, 'r' },
+                { "quick", no_argument, NULL, 'q' },      { "profile", required_argument, NULL, 'p' },
+                { "core", required_argument, NULL, 'c' }, {},
         };
         Options options = { .rounds = 7, .effort = 1 };
         int core = (int) sysconf(_SC_NPROCESSORS_ONLN) - 1, option;
@@ -101,6 +100,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case 'q':
                         options.effort = 0.1;
+                        break;
+                case 'p':
+                        options.profile = optarg;
                         break;
                 case 'c':
                         core = atoi(optarg);

@@ -90,12 +90,13 @@ void bench_restart(const Options *options) {
         pid_t supervisors[2] = { start_runsv(world->folder, &ready[0]), world->daemon };
         Series usec[2] = {};
 
-        world_set_active(world, path, true);
+        world_set_active(world, path);
         ready_wait(&ready[0]);
         ready_wait(&ready[1]);
         table_begin("Restart after a crash", "runsv", "plugind");
         for (unsigned round = 0; round < 2 * options->rounds; round++) {
-                g_usleep(HEALTHY_USEC); /* what is to be healthy for a second needs a second */
+                g_usleep(HEALTHY_USEC);          /* what is to be healthy for a second needs a second */
+                world_reset_failed(world, path); /* further restarts within 30 s are delayed on purpose */
                 for (unsigned turn = 0; turn < 2; turn++) {
                         unsigned side = (round + turn) % 2;
 

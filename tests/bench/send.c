@@ -115,7 +115,7 @@ static void measure_bus(BusKind kind, const Options *options) {
         for (unsigned i = 0; i < G_N_ELEMENTS(plugins); i++) {
                 g_autofree char *path = world_load(world, plugins[i].dialect, plugins[i].dialect, plugins[i].command, NULL);
 
-                world_set_active(world, path, true);
+                world_set_active(world, path);
                 for (unsigned bytes = 0; bytes < 2; bytes++)
                         for (unsigned s = 0; s < G_N_ELEMENTS(sizes); s++)
                                 measure_size(world, kind, plugins[i].name, &sizes[s],

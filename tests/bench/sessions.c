@@ -142,7 +142,7 @@ void bench_sessions(const Options *options) {
         for (unsigned side = 0; side < 2; side++) {
                 worlds[side] = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON });
                 sessions[side] = world_load(worlds[side], "active", "jsonrpc", PLUGIN_BINARY, NULL);
-                world_set_active(worlds[side], sessions[side], true);
+                world_set_active(worlds[side], sessions[side]);
                 fill(worlds[side], 1, FEW);
         }
         before = memory_bytes(worlds[1]->daemon);

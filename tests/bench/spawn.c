@@ -79,33 +79,34 @@ static double bare_start(const Binary *binary) {
         return usec;
 }
 
-static double plugind_start(World *world, const Binary *binary, const char *path) {
+/* What was stopped is not started by a call, so it is loaded anew each time. */
+static double plugind_start(World *world, const Binary *binary) {
+        g_autofree char *path = world_load(world, "plugin", binary->dialect, binary->command, NULL);
         Target target = target_session(path, false);
         double start_usec = now_usec(), usec;
 
-        if (binary->socket) {
-                world_set_active(world, path, true);
-                usec = now_usec() - start_usec;
-        } else
-                usec = target_round_trip(world, &target, "{\"a\":1}", 7);
-        world_set_active(world, path, false);
+        if (binary->socket)
+                world_set_active(world, path);
+        else
+                target_round_trip(world, &target, "{\"a\":1}", 7);
+        usec = now_usec() - start_usec;
+        world_unload(world, "plugin");
         return usec;
 }
 
 static void measure(World *world, const Binary *binary, const char *suffix, const Options *options) {
-        g_autofree char *path = world_load(world, binary->dialect, binary->dialect, binary->command, NULL);
         g_autofree char *what = g_strconcat(binary->name, suffix, NULL);
         Series bare = {}, ours = {};
         unsigned count = scaled(options, 60, 10);
 
         bare_start(binary);
-        plugind_start(world, binary, path);
+        plugind_start(world, binary);
         for (unsigned round = 0; round < options->rounds; round++) {
                 Series usec[2] = {};
 
                 for (unsigned i = 0; i < count; i++) {
                         series_add(&usec[0], bare_start(binary));
-                        series_add(&usec[1], plugind_start(world, binary, path));
+                        series_add(&usec[1], plugind_start(world, binary));
                 }
                 series_add(&bare, series_median(&usec[0]));
                 series_add(&ours, series_median(&usec[1]));

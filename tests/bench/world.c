@@ -144,9 +144,13 @@ void world_unload(World *world, const char *id) {
         must(sd_bus_call_method(world->client, PLUGIND, PLUGIND_PATH, "org.plugind1.Host", "Unload", NULL, NULL, "sa{sv}", id, 0));
 }
 
-void world_set_active(World *world, const char *path, bool active) {
-        must(sd_bus_call_method(world->client, PLUGIND, path, PLUGIND_SESSION, "SetActiveState", NULL, NULL, "sa{sv}",
-                                active ? "active" : "inactive", 1, "wait", "b", 1));
+void world_set_active(World *world, const char *path) {
+        must(sd_bus_call_method(world->client, PLUGIND, path, PLUGIND_SESSION, "SetActiveState", NULL, NULL, "sa{sv}", "active", 1, "wait",
+                                "b", 1));
+}
+
+void world_reset_failed(World *world, const char *path) {
+        must(sd_bus_call_method(world->client, PLUGIND, path, PLUGIND_SESSION, "ResetFailed", NULL, NULL, "a{sv}", 0));
 }
 
 char *payload_new(size_t size) {

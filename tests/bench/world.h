@@ -35,8 +35,10 @@ World *world_free(World *world);
 /* Loads a transient session that runs COMMAND (with one ARGUMENT if not NULL) and speaks DIALECT. Newly allocated: its object's path. */
 char *world_load(World *world, const char *id, const char *dialect, const char *command, const char *argument);
 void world_unload(World *world, const char *id);
-/* Answers when it is settled. */
-void world_set_active(World *world, const char *path, bool active);
+/* Returns when it is active. */
+void world_set_active(World *world, const char *path);
+/* Its crashes are forgotten: the next restart is the first again. */
+void world_reset_failed(World *world, const char *path);
 
 /* `{"text":"xxx"}` of SIZE bytes. */
 char *payload_new(size_t size);
