@@ -71,9 +71,21 @@ static void complain_about(const char *subject, const char *text) {
                 complain("%s: %s", subject, text);
 }
 
+/* What carries the connection (ssh, a container) has ended. */
+static bool report_lost_carrier(const Ctl *ctl, int r) {
+        if (ctl_local(ctl) || (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE))
+                return false;
+        complain("the connection to the %s of %s was closed", bus_name(ctl), ctl->host ?: ctl->machine);
+        if (ctl->host)
+                advise("It needs this to work: ssh %s systemd-stdio-bridge", ctl->host);
+        return true;
+}
+
 int ctl_report(const Ctl *ctl, const char *subject, const sd_bus_error *error, int r) {
         subject = subject ?: "";
 
+        if (report_lost_carrier(ctl, r))
+                return EXIT_FAILED;
         if (!sd_bus_error_is_set(error)) {
                 complain_about(subject, g_strerror(-r));
                 return EXIT_FAILED;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <glib.h>
 #include <regex.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace {
 
@@ -510,6 +512,46 @@ TEST_P(Pluginctl, LogsAreShownAndFollowed) {
         EXPECT_MATCH(out, "talker: first\n.*talker: second\n.*talker: third\n.*talker: fourth\n");
         EXPECT_EQ(ctl({ "logs", "talker", "-n1", "--json=short" }), 0);
         EXPECT_MATCH(out, "^\\{\"time\":[0-9]+,\"session\":\"talker\",\"priority\":6,\"identifier\":\"talker\",\"text\":\"fourth\"\\}\n$");
+}
+
+/* What would be ssh joins the private bus, as the real one joins the other machine's. */
+TEST_P(Pluginctl, AnotherMachineIsReachedOverSsh) {
+        if (access("/usr/bin/systemd-stdio-bridge", X_OK) != 0)
+                GTEST_SKIP() << "systemd-stdio-bridge is not installed";
+        talking_plugin("talker");
+        start({ "--system" });
+        std::string ssh = std::string(folder) + "/ssh";
+        ASSERT_TRUE(g_file_set_contents(ssh.c_str(), ("#!/bin/sh\nexec systemd-stdio-bridge -p " + std::string(address()) + "\n").c_str(),
+                                        -1, nullptr));
+        ASSERT_EQ(chmod(ssh.c_str(), 0755), 0);
+        auto remote = environment();
+        remote["PATH"] = std::string(folder) + ":" + getenv("PATH");
+        auto run = [&](const std::vector<std::string> &arguments) {
+                std::vector<std::string> all = { PLUGINCTL_BINARY, "-H", "other" };
+                all.insert(all.end(), arguments.begin(), arguments.end());
+                Command command(all, remote);
+                int status = command.wait();
+                out = command.out;
+                err = command.err;
+                return status;
+        };
+
+        EXPECT_EQ(run({ "load", "talker" }), 0) << err;
+        EXPECT_EQ(run({ "send", "talker", "log", "{\"text\": \"seen from afar\"}" }), 0) << err;
+        EXPECT_EQ(run({ "logs", "talker" }), 0);
+        EXPECT_CONTAINS(out, "talker: seen from afar\n");
+        EXPECT_CONTAINS(err, "last lines that plugind keeps itself: the journal and the files are on another machine");
+        EXPECT_EQ(run({ "logs", "-f", "talker" }), 1);
+        EXPECT_EQ(run({ "status", "talker" }), 0);
+        EXPECT_EQ(out.find("Memory"), std::string::npos) << "that would be of a process here";
+        EXPECT_EQ(run({ "cat", "talker" }), 1);
+        EXPECT_EQ(run({ "send", "nowhere", "x" }), 4);
+        EXPECT_CONTAINS(err, "Load it with: pluginctl -H other load nowhere\n");
+
+        ASSERT_TRUE(g_file_set_contents(ssh.c_str(), "#!/bin/sh\nexit 255\n", -1, nullptr));
+        EXPECT_EQ(run({ "list" }), 1);
+        EXPECT_CONTAINS(err,
+                        "the connection to the system bus of other was closed\nIt needs this to work: ssh other systemd-stdio-bridge\n");
 }
 
 TEST_P(Pluginctl, OutputThatCannotBeWrittenIsAFailure) {
