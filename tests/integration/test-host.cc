@@ -104,7 +104,7 @@ TEST_P(Host, UnloadStopsAndForgets) {
         start();
         Client client(address());
         load(client, "x");
-        int fds = daemon.fds();
+        int fds = settled_fds();
         client.send("x", "echo");
         pid_t pid = std::stoi(client.get("x", "MainPID"));
         EXPECT_GT(pid, 0);
@@ -252,7 +252,7 @@ TEST_P(Host, ConnectAttachesAnExternalPlugin) {
         EXPECT_EQ(client.session("ext", "Connect", "ha{sv}", others[0], 0).error, "org.plugind1.Error.AlreadyConnected");
         close(ends[1]);
         EXPECT_TRUE(client.wait_property("ext", "ReportedState", "connecting"));
-        int fds = daemon.fds();
+        int fds = settled_fds();
         EXPECT_EQ(client.session("ext", "Connect", "ha{sv}", others[0], 0).outcome(), "ok"); /* it comes again */
         EXPECT_TRUE(client.wait_property("ext", "ReportedState", "active"));
         close(others[0]);

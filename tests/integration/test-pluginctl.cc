@@ -333,6 +333,38 @@ TEST_P(Pluginctl, LoadsFromPathsAndInline) {
         EXPECT_EQ(ctl({ "reload" }), 0) << err;
 }
 
+TEST_P(Pluginctl, WhatOthersHoldIsUnloadedByForce) {
+        bad_plugin("one");
+        start();
+        Client client(address());
+
+        ASSERT_TRUE(client.host("Load", "sa{sv}", "one", 1, "bind", "b", 1).ok());
+        EXPECT_EQ(ctl({ "unload", "one" }), 1);
+        EXPECT_CONTAINS(err, "Unload it all the same with --force.\n");
+        EXPECT_EQ(ctl({ "unload", "--force", "one" }), 0) << err;
+        EXPECT_EQ(client.get_host("Sessions"), "0");
+}
+
+TEST_P(Pluginctl, LosingTheDaemonIsAFailure) {
+        bad_plugin("one");
+        start();
+        Client client(address());
+        EXPECT_EQ(ctl({ "load", "one" }), 0);
+        Command command(line({ "send", "one", "never" }), environment());
+
+        ASSERT_TRUE(client.wait_property("one", "InFlight", "1"));
+        pid_t plugin = std::stoi(client.get("one", "MainPID"));
+        expect_failure = true;
+        daemon.signal(SIGKILL);
+        EXPECT_EQ(command.wait(), 1);
+        EXPECT_EQ(command.out, "");
+        EXPECT_CONTAINS(command.err, "pluginctl: one: ");
+        daemon.wait();
+        EXPECT_EQ(process_wait(plugin, patience_usec), 0) << "it ends with its input, and is ours to wait for";
+        EXPECT_EQ(ctl({ "list" }), 1);
+        EXPECT_CONTAINS(err, "plugind is not running");
+}
+
 TEST_P(Pluginctl, ConfigurationReachesThePlugin) {
         start();
         std::string text = "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN "\", \"args\": [\"good\"], \"dialect\": \"jsonrpc\"}";

@@ -84,6 +84,29 @@ TEST_P(Talk, ParamsThatAreNoJsonAreInvalidArgs) {
         EXPECT_EQ(client->get("x", "ReportedState"), "inactive"); /* nothing was started for it */
 }
 
+TEST_P(Talk, ParamsThatAreTooLargeOrTooDeepAreRefused) {
+        std::string large = "[\"" + std::string(2'000'000, 'x') + "\"]", deep(100'000, '['), huge(32 * 1024 * 1024, '[');
+
+        Reply reply = client->session("x", "Send", "ssa{sv}", "echo", large.c_str(), 0);
+        EXPECT_EQ(reply.error, "org.plugind1.Error.LimitsExceeded") << reply.message;
+        EXPECT_NE(reply.message.find("2000004"), std::string::npos) << reply.message;
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "echo", deep.c_str(), 0).error, invalid_args);
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "echo", huge.c_str(), 0).error, "org.plugind1.Error.LimitsExceeded");
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "", "", 0).error, invalid_args); /* no method */
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", std::string(1000, 'm').c_str(), "", 0).outcome().find("ok"), std::string::npos);
+        EXPECT_EQ(client->send("x", "echo", "[1]"), "[1]");
+}
+
+TEST_P(Talk, SendRefusesOptionsItDoesNotKnow) {
+        Reply reply = client->session("x", "Send", "ssa{sv}", "echo", "", 1, "timeout", "u", 5u);
+        EXPECT_EQ(reply.error, invalid_args);
+        EXPECT_EQ(reply.message, "Send has no option \"timeout\" (it has: id, timeout-usec, envelope)");
+        reply = client->session("x", "Send", "ssa{sv}", "echo", "", 1, "timeout-usec", "d", 0.5);
+        EXPECT_EQ(reply.error, invalid_args);
+        EXPECT_EQ(reply.message.find("option \"timeout-usec\" of Send: found type \"d\", expected an integer"), 0u) << reply.message;
+        EXPECT_EQ(client->get("x", "ReportedState"), "inactive");
+}
+
 TEST_P(Talk, EnvelopeGivesTheWholeResponseWithTheCallersId) {
         Reply reply = client->session("x", "Send", "ssa{sv}", "echo", "[7]", 2, "envelope", "b", 1, "id", "s", "my \"id\"");
         EXPECT_EQ(reply.outcome(), "ok");

@@ -40,6 +40,8 @@ static const char config_format[] = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop
                                     "  <limit name=\"max_match_rules_per_connection\">100000</limit>\n"
                                     "  <limit name=\"max_replies_per_connection\">100000</limit>\n"
                                     "  <limit name=\"max_outgoing_bytes\">1000000000</limit>\n"
+                                    "  <limit name=\"max_incoming_bytes\">1000000000</limit>\n"
+                                    "  <limit name=\"max_message_size\">134217728</limit>\n"
                                     "</busconfig>\n";
 
 const char *bus_kind_to_string(BusKind kind) {
