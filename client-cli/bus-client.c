@@ -16,17 +16,19 @@ static const struct {
         int status;
         const char *advice;
         const char *verb; /* NULL: whatever was asked for */
+        bool system_only; /* means nothing on a session bus */
 } errors[] = {
-        { ERROR_PREFIX "NoSuchSession", EXIT_NO_SUCH, "Load it with: %1$s load %2$s", NULL },
-        { DBUS_ERROR("UnknownObject"), EXIT_NO_SUCH, "Load it with: %1$s load %2$s", NULL },
-        { ERROR_PREFIX "NoSuchPlugin", EXIT_NO_SUCH, "A manifest can also be named by its path, as in: %1$s load /PATH/OF/ID.json", NULL },
-        { ERROR_PREFIX "NotActive", EXIT_NOT_ACTIVE, "Start it with: %1$s start %2$s", NULL },
-        { ERROR_PREFIX "StartFailed", EXIT_FAILED, "See also: %1$s status %2$s; %1$s logs %2$s", NULL },
-        { ERROR_PREFIX "ConnectionLost", EXIT_FAILED, "See also: %1$s status %2$s; %1$s logs %2$s", NULL },
-        { ERROR_PREFIX "InvalidManifest", EXIT_FAILED, "A manifest file is checked by: pluginctl verify FILE", NULL },
-        { ERROR_PREFIX "RequestTimedOut", EXIT_FAILED, "Wait longer with --timeout=SECONDS.", NULL },
-        { ERROR_PREFIX "Busy", EXIT_FAILED, "Unload it all the same with --force.", "unload" },
-        { DBUS_ERROR("AccessDenied"), EXIT_FAILED, "This needs root (sudo); a plugind of your own is asked with --user.", NULL },
+        { ERROR_PREFIX "NoSuchSession", EXIT_NO_SUCH, "Load it with: %1$s load %2$s", NULL, false },
+        { DBUS_ERROR("UnknownObject"), EXIT_NO_SUCH, "Load it with: %1$s load %2$s", NULL, false },
+        { ERROR_PREFIX "NoSuchPlugin", EXIT_NO_SUCH, "A manifest can also be named by its path, as in: %1$s load /PATH/OF/ID.json", NULL,
+          false },
+        { ERROR_PREFIX "NotActive", EXIT_NOT_ACTIVE, "Start it with: %1$s start %2$s", NULL, false },
+        { ERROR_PREFIX "StartFailed", EXIT_FAILED, "See also: %1$s status %2$s; %1$s logs %2$s", NULL, false },
+        { ERROR_PREFIX "ConnectionLost", EXIT_FAILED, "See also: %1$s status %2$s; %1$s logs %2$s", NULL, false },
+        { ERROR_PREFIX "InvalidManifest", EXIT_FAILED, "A manifest file is checked by: pluginctl verify FILE", NULL, false },
+        { ERROR_PREFIX "RequestTimedOut", EXIT_FAILED, "Wait longer with --timeout=SECONDS.", NULL, false },
+        { ERROR_PREFIX "Busy", EXIT_FAILED, "Unload it all the same with --force.", "unload", false },
+        { DBUS_ERROR("AccessDenied"), EXIT_FAILED, "This needs root (sudo); a plugind of your own is asked with --user.", NULL, true },
 };
 
 static const char *bus_name(const Ctl *ctl) {
@@ -71,9 +73,21 @@ static void complain_about(const char *subject, const char *text) {
                 complain("%s: %s", subject, text);
 }
 
+/* What carries the connection (ssh, a container) has ended. */
+static bool report_lost_carrier(const Ctl *ctl, int r) {
+        if (ctl_local(ctl) || (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE))
+                return false;
+        complain("the connection to the %s of %s was closed", bus_name(ctl), ctl->host ?: ctl->machine);
+        if (ctl->host)
+                advise("It needs this to work: ssh %s systemd-stdio-bridge", ctl->host);
+        return true;
+}
+
 int ctl_report(const Ctl *ctl, const char *subject, const sd_bus_error *error, int r) {
         subject = subject ?: "";
 
+        if (report_lost_carrier(ctl, r))
+                return EXIT_FAILED;
         if (!sd_bus_error_is_set(error)) {
                 complain_about(subject, g_strerror(-r));
                 return EXIT_FAILED;
@@ -92,7 +106,8 @@ int ctl_report(const Ctl *ctl, const char *subject, const sd_bus_error *error, i
 
         for (size_t i = 0; i < G_N_ELEMENTS(errors); i++)
                 if (strcmp(error->name, errors[i].name) == 0 && (!errors[i].verb || g_strcmp0(errors[i].verb, ctl->verb) == 0)) {
-                        give_advice(ctl, errors[i].advice, *subject ? subject : NULL);
+                        if (!ctl->user || !errors[i].system_only)
+                                give_advice(ctl, errors[i].advice, *subject ? subject : NULL);
                         return errors[i].status;
                 }
         return EXIT_FAILED;

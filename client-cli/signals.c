@@ -112,6 +112,18 @@ static void append_member(GString *out, const char *name, JsonNode *value) {
         json_text_append(out, text, strlen(text), false, 0);
 }
 
+static void append_string(GString *out, const char *name, const char *value) {
+        g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), value);
+
+        append_member(out, name, node);
+}
+
+static void append_unknown(GString *out, JsonArray *arguments) {
+        g_autoptr(JsonNode) node = json_node_init_array(json_node_alloc(), arguments);
+
+        append_member(out, "arguments", node);
+}
+
 /* Text, not a tree: the params of a notification stay what the plugin wrote. */
 static void append_json_argument(GString *out, const char *name, const char *json) {
         g_string_append_printf(out, ",\"%s\":", name);
@@ -124,18 +136,17 @@ static void append_json_argument(GString *out, const char *name, const char *jso
 char *signal_to_json(sd_bus_message *signal, const char *id, uint64_t realtime_usec) {
         const char *member = sd_bus_message_get_member(signal);
         g_autoptr(JsonArray) arguments = read_arguments(signal);
-        g_autoptr(JsonNode) node = json_node_alloc();
         size_t k = find_known(member);
 
         if (!arguments)
                 return NULL;
         g_autoptr(GString) out = g_string_new(NULL);
         g_string_append_printf(out, "{\"time\":%" PRIu64, realtime_usec);
-        append_member(out, "session", json_node_init_string(node, id));
-        append_member(out, "signal", json_node_init_string(node, member));
+        append_string(out, "session", id);
+        append_string(out, "signal", member);
 
         if (k == G_N_ELEMENTS(known))
-                append_member(out, "arguments", json_node_init_array(node, arguments));
+                append_unknown(out, arguments);
         else
                 for (guint i = 0; i < json_array_get_length(arguments) && known[k].arguments[i]; i++) {
                         if (i + 1 == known[k].json_argument)

@@ -202,7 +202,7 @@ static int new_bus(Daemon *daemon) {
                 .host = daemon->host,
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
-                .user = daemon->config.user,
+                .allowed = daemon->config.user ? geteuid() : 0,
         };
         int r = bus_new(&config, &daemon->bus);
 

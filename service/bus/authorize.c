@@ -2,7 +2,6 @@
 #include "bus/authorize.h"
 
 #include <glib.h>
-#include <unistd.h>
 
 /* A property is read by sd-bus without asking us: all of them are for all, and hold no secrets. */
 static const struct {
@@ -36,11 +35,12 @@ Right authorize_right(const char *interface, const char *member) {
         return RIGHT_CHANGE;
 }
 
-int authorize_change(const Caller *caller, bool user, const char *interface, const char *member, PlugindError *error) {
-        uid_t allowed = user ? geteuid() : 0;
+int authorize_change(const Caller *caller, uid_t allowed, const char *interface, const char *member, PlugindError *error) {
+        g_autofree char *who = NULL;
 
         if (caller->uid == allowed)
                 return 0;
-        return plugind_error_set(error, PLUGIND_ERROR_ACCESS_DENIED, "%s.%s is for %s only, and %s is uid %u", interface, member,
-                                 user ? "the user this plugind serves" : "root", caller->name, (unsigned) caller->uid);
+        who = allowed == 0 ? g_strdup("root") : g_strdup_printf("uid %u", (unsigned) allowed);
+        return plugind_error_set(error, PLUGIND_ERROR_ACCESS_DENIED, "%s.%s is for %s only, and %s is uid %u", interface, member, who,
+                                 caller->name, (unsigned) caller->uid);
 }

@@ -5,8 +5,6 @@
 #include "basic/error.h"
 #include "host/caller.h"
 
-#include <stdbool.h>
-
 typedef enum Right {
         RIGHT_CHANGE, /* also of every member that nobody thought of */
         RIGHT_READ,   /* for all, without asking who it is */
@@ -14,5 +12,5 @@ typedef enum Right {
 
 Right authorize_right(const char *interface, const char *member);
 
-/* Whether CALLER may do what needs RIGHT_CHANGE; AccessDenied names the member and who may. */
-int authorize_change(const Caller *caller, bool user, const char *interface, const char *member, PlugindError *error);
+/* Whether CALLER may do what needs RIGHT_CHANGE, being ALLOWED; AccessDenied names the member and who may. */
+int authorize_change(const Caller *caller, uid_t allowed, const char *interface, const char *member, PlugindError *error);

@@ -120,9 +120,11 @@ void bus_start_signals(Bus *bus) {
 }
 
 void bus_close(Bus *bus) {
+        static const Hooks none = {};
+
         if (!bus || !bus->host)
                 return;
-        host_set_hooks(bus->host, NULL);
+        host_set_hooks(bus->host, &none);
         list_foreach(node, &bus->connections) {
                 Connection *connection = list_entry(node, Connection, connections);
 

@@ -18,7 +18,7 @@ typedef struct BusConfig {
         Host *host;
         const LogSink *log_sink; /* NULL: none */
         const char *runtime;     /* its name; NULL: there is none */
-        bool user;               /* the daemon's own uid may change things; else root */
+        uid_t allowed;           /* who may change things */
 } BusConfig;
 
 /* Everything CONFIG points to must outlive the bus, but for the host. */

@@ -24,7 +24,7 @@ static int call_run(Call *call, const char *interface, sd_bus_error *ret) {
         if (r == 0)
                 return 1; /* held */
         if (r > 0 && !anybody)
-                r = authorize_change(call->caller, call->connection->bus->config.user, interface, member, &error);
+                r = authorize_change(call->caller, call->connection->bus->config.allowed, interface, member, &error);
         if (r >= 0)
                 r = method_find(methods, member)->handler(call, &error);
         return r < 0 ? bus_error_set(ret, r, &error) : 1;

@@ -18,23 +18,26 @@ static int wrong_type(ManifestReader *reader, JsonRange value, const char *expec
         return manifest_fault(reader, found, "%s", expected);
 }
 
-/* A JSON string of MIN to MAX bytes. SECRET: not shown in errors. */
-static int read_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret, char **ret) {
+/* A JSON string of MIN to MAX bytes, newly allocated; NULL: the error is set. SECRET: not shown in errors. */
+static char *read_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret) {
         g_autofree char *text = NULL, *found = NULL;
         size_t size;
 
-        if (json_type(value) != JSON_STRING)
-                return secret ? manifest_fault(reader, "a value that is no string", "a string") : wrong_type(reader, value, "a string");
+        if (json_type(value) != JSON_STRING) {
+                found = secret ? g_strdup("a value that is no string") : manifest_describe(value);
+                manifest_fault(reader, found, "a string");
+                return NULL;
+        }
         text = json_string_decode(value);
         size = strlen(text);
-        if (size < (size_t) min)
-                return manifest_fault(reader, "\"\"", "text that is not empty");
-        if (size <= (size_t) max) {
-                *ret = g_steal_pointer(&text);
-                return 0;
-        }
+        if (size >= (size_t) min && size <= (size_t) max)
+                return g_steal_pointer(&text);
         found = g_strdup_printf("%zu bytes", size);
-        return manifest_fault(reader, found, "at most %zu", (size_t) max);
+        if (size == 0)
+                manifest_fault(reader, "\"\"", "text that is not empty");
+        else
+                manifest_fault(reader, found, "at most %zu", (size_t) max);
+        return NULL;
 }
 
 int manifest_expand(const char *text, const char *instance, GString *out, char sequence[3]) {
@@ -72,28 +75,25 @@ static int spend(ManifestReader *reader, size_t size) {
         return 0;
 }
 
-static int read_expanded(ManifestReader *reader, JsonRange value, double min, double max, bool secret, char **ret) {
-        g_autofree char *text = NULL;
-        g_autoptr(GString) out = NULL;
+/* read_text() with %i and %% replaced. */
+static char *read_expanded(ManifestReader *reader, JsonRange value, double min, double max, bool secret) {
+        g_autofree char *text = read_text(reader, value, min, max, secret), *found = NULL;
+        g_autoptr(GString) out = g_string_new(NULL);
         char sequence[3];
-        int r;
 
-        r = read_text(reader, value, min, max, secret, &text);
-        if (r < 0)
-                return r;
-        out = g_string_sized_new(strlen(text));
-        if (manifest_expand(text, reader->instance, out, sequence) < 0)
-                return wrong_sequence(reader, sequence);
-        r = spend(reader, out->len);
-        if (r < 0)
-                return r;
-        if (out->len < (size_t) min || out->len > (size_t) max) {
-                g_autofree char *found = g_strdup_printf("%zu bytes after %%i is replaced", out->len);
-
-                return manifest_fault(reader, found, "%zu to %zu", (size_t) min, (size_t) max);
+        if (!text)
+                return NULL;
+        if (manifest_expand(text, reader->instance, out, sequence) < 0) {
+                wrong_sequence(reader, sequence);
+                return NULL;
         }
-        *ret = g_strndup(out->str, out->len);
-        return 0;
+        if (spend(reader, out->len) < 0)
+                return NULL;
+        if (out->len >= (size_t) min && out->len <= (size_t) max)
+                return g_strndup(out->str, out->len);
+        found = g_strdup_printf("%zu bytes after %%i is replaced", out->len);
+        manifest_fault(reader, found, "%zu to %zu", (size_t) min, (size_t) max);
+        return NULL;
 }
 
 int manifest_read_version(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
@@ -162,28 +162,22 @@ static bool has_control_character(const char *text) {
 
 /* Text that is shown to people, one line in a table. */
 int manifest_read_label(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        g_autofree char *text = NULL;
+        char *text = read_text(reader, value, key->min, key->max, false);
         char **target = place(reader, key);
-        int r;
 
-        r = read_text(reader, value, key->min, key->max, false, &text);
-        if (r < 0)
-                return r;
+        *target = text;
+        if (!text)
+                return -EBADMSG;
         if (has_control_character(text))
                 return wrong_type(reader, value, "text without control characters");
-        r = spend(reader, strlen(text));
-        if (r == 0)
-                *target = g_steal_pointer(&text);
-        return r;
+        return spend(reader, strlen(text));
 }
 
 int manifest_read_command(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        g_autofree char *command = NULL, *found = NULL, *why = NULL;
-        int r;
+        g_autofree char *command = read_expanded(reader, value, key->min, key->max, false), *found = NULL, *why = NULL;
 
-        r = read_expanded(reader, value, key->min, key->max, false, &command);
-        if (r < 0)
-                return r;
+        if (!command)
+                return -EBADMSG;
         reader->manifest->command = manifest_find_command(command, &why);
         if (reader->manifest->command)
                 return 0;
@@ -200,15 +194,14 @@ int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange
                 return wrong_type(reader, value, "a list of strings");
         while (json_next(value, &cursor, NULL, &item)) {
                 size_t outer = reader->path->len;
-                char *text = NULL;
-                int r;
+                char *text;
 
                 if (args->len >= MANIFEST_LIST_MAX)
                         return manifest_fault(reader, "a longer list", "at most %d items", MANIFEST_LIST_MAX);
                 g_string_append_printf(reader->path, "[%u]", args->len);
-                r = read_expanded(reader, item, 0, key->max, false, &text);
-                if (r < 0)
-                        return r;
+                text = read_expanded(reader, item, 0, key->max, false);
+                if (!text)
+                        return -EBADMSG;
                 g_ptr_array_add(args, text);
                 g_string_truncate(reader->path, outer);
         }
@@ -231,7 +224,6 @@ static bool env_name_valid(const char *name) {
 static int read_variable(ManifestReader *reader, const ManifestKey *key, JsonRange name, JsonRange value, char **ret) {
         g_autofree char *variable = json_string_decode(name), *text = NULL;
         size_t outer;
-        int r;
 
         if (!env_name_valid(variable)) {
                 g_autofree char *found = json_quote(name.data, name.size);
@@ -241,9 +233,9 @@ static int read_variable(ManifestReader *reader, const ManifestKey *key, JsonRan
         outer = manifest_enter(reader, variable, strlen(variable));
         if (g_str_has_prefix(variable, "PLUGIND_"))
                 return manifest_fault(reader, "a reserved name", "one that does not begin with PLUGIND_");
-        r = read_expanded(reader, value, 0, key->max - strlen(variable) - 1, true, &text);
-        if (r < 0)
-                return r;
+        text = read_expanded(reader, value, 0, key->max - strlen(variable) - 1, true);
+        if (!text)
+                return -EBADMSG;
         g_string_truncate(reader->path, outer);
         *ret = g_strdup_printf("%s=%s", variable, text);
         return 0;
@@ -275,11 +267,12 @@ int manifest_read_env(ManifestReader *reader, const ManifestKey *key, JsonRange 
 }
 
 int manifest_read_cwd(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        int r = read_expanded(reader, value, key->min, key->max, false, &reader->manifest->cwd);
+        char *cwd = read_expanded(reader, value, key->min, key->max, false);
 
-        if (r < 0)
-                return r;
-        return reader->manifest->cwd[0] == '/' ? 0 : wrong_type(reader, value, "an absolute path");
+        reader->manifest->cwd = cwd;
+        if (!cwd)
+                return -EBADMSG;
+        return cwd[0] == '/' ? 0 : wrong_type(reader, value, "an absolute path");
 }
 
 static int find_choice(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
@@ -516,13 +509,11 @@ static bool uri_valid(const char *uri) {
 
 /* Percent signs are the URI's own here: nothing is expanded. */
 int manifest_read_uri(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        g_autofree char *uri = NULL;
+        g_autofree char *uri = read_text(reader, value, 0, key->max, false);
         char **target = place(reader, key);
-        int r;
 
-        r = read_text(reader, value, 0, key->max, false, &uri);
-        if (r < 0)
-                return r;
+        if (!uri)
+                return -EBADMSG;
         if (!uri_valid(uri))
                 return wrong_type(reader, value, "a URI such as \"file:///srv/project\"");
         *target = g_steal_pointer(&uri);

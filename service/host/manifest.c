@@ -136,8 +136,7 @@ static int open_manifest(const char *path, PlugindError *error) {
 }
 
 /* At most one byte more than is allowed, so that one who asks sees that it was too much. */
-static int read_file(const char *path, GString **ret, PlugindError *error) {
-        g_autoptr(GString) text = g_string_new(NULL);
+static int read_file(const char *path, GString *text, PlugindError *error) {
         int fd;
 
         fd = open_manifest(path, error);
@@ -160,7 +159,6 @@ static int read_file(const char *path, GString **ret, PlugindError *error) {
                 g_string_append_len(text, buffer, n);
         }
         close(fd);
-        *ret = g_steal_pointer(&text);
         return 0;
 }
 
@@ -191,7 +189,7 @@ static int file_id(const char *path, char **ret, PlugindError *error) {
 
 int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindError *error) {
         g_autofree char *stem = NULL, *template = NULL;
-        g_autoptr(GString) text = NULL;
+        g_autoptr(GString) text = g_string_new(NULL);
         int r;
 
         r = file_id(path, &stem, error);
@@ -201,7 +199,7 @@ int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindEr
         if (id && strcmp(id, stem) != 0 && g_strcmp0(template, stem) != 0)
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: is the manifest of \"%s\", not of \"%s\"", path, stem,
                                          id);
-        r = read_file(path, &text, error);
+        r = read_file(path, text, error);
         if (r < 0)
                 return r;
         return parse(text->str, text->len, path, id ?: stem, path, ret, error);

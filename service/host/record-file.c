@@ -126,7 +126,7 @@ static bool read_entry(JsonRange id, JsonRange object, RecordEntry *entry, char 
                         *bad = g_strdup_printf("no \"%s\"", required[i]);
                         return false;
                 }
-        if (strcmp(entry->source, entry->id) == 0) {
+        if (g_strcmp0(entry->source, entry->id) == 0) {
                 g_free(entry->source);
                 entry->source = entry->id;
         }

@@ -152,7 +152,7 @@ static void peer_remember_era(void *peer, const char *era) {
                 session_remember(session);
 }
 
-static void peer_log(void *peer, int priority, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static void peer_log(void *peer, int priority, const char *format, ...) {
         Session *session = peer;
         g_autofree char *message = NULL;
         va_list args;

@@ -25,7 +25,7 @@ static uint64_t mark_from_invocation(const char *invocation) {
         return strtoull(digits, NULL, 16);
 }
 
-uint64_t descent_begin_spawn(char invocation[static DESCENT_INVOCATION_SIZE]) {
+uint64_t descent_begin_spawn(char invocation[DESCENT_INVOCATION_SIZE]) {
         uint64_t random[2], mark;
         struct rlimit marked;
 

@@ -15,7 +15,7 @@
 #define DESCENT_INVOCATION_SIZE 33 /* 128 bits in hex, and NUL */
 
 /* Begins a run: its PLUGIND_INVOCATION and the mark, which the caller's children inherit until descent_end_spawn(). */
-uint64_t descent_begin_spawn(char invocation[static DESCENT_INVOCATION_SIZE]);
+uint64_t descent_begin_spawn(char invocation[DESCENT_INVOCATION_SIZE]);
 void descent_end_spawn(void);
 
 /* The mark of PID, a child of ours that has not been waited for; 0: it comes from no run. */

@@ -62,11 +62,13 @@ static std::string basic_text(sd_bus_message *m, char type) {
 static std::string values_text(sd_bus_message *m, const char *between) {
         std::string text;
         const char *contents;
+        bool first = true;
         char type;
 
         while (sd_bus_message_peek_type(m, &type, &contents) > 0) {
-                if (!text.empty())
+                if (!first)
                         text += between;
+                first = false;
                 if (!contents) {
                         text += basic_text(m, type);
                         continue;

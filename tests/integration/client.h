@@ -20,6 +20,9 @@ struct Reply {
         std::string message; /* of the error */
         std::string text;    /* the body as text_of() */
 
+        bool ok() const {
+                return answered && error.empty();
+        }
         /* "ok", or the error's name and message. */
         std::string outcome() const;
 };

@@ -209,11 +209,25 @@ void Daemon::load(Client &client, const std::string &id) {
         ASSERT_EQ(reply.text, session_path(id));
 }
 
+/* Nothing tells of another process' descriptors: they are looked at again and again. */
+int Daemon::settled_fds() {
+        int fds = daemon.fds();
+
+        for (int equal = 0; equal < 10; equal++) {
+                usleep(5'000);
+                if (daemon.fds() != fds) {
+                        fds = daemon.fds();
+                        equal = 0;
+                }
+        }
+        return fds;
+}
+
 bool Daemon::wait_counts(int fds, int children) {
-        for (int i = 0; i < 300; i++) {
+        for (uint64_t waited = 0; waited < patience_usec; waited += 10'000) {
                 if (daemon.fds() == fds && daemon.children() == children)
                         return true;
-                usleep(10'000); /* nothing tells of another process' descriptors */
+                usleep(10'000);
         }
         return false;
 }

@@ -76,6 +76,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
         }
         std::string plugin_folder() const;
         std::string state_folder() const;
+        /* The daemon's descriptors, when what it does beside (files are written by a thread) is done. */
+        int settled_fds();
         /* Descriptors and children of the daemon are as many as before, at once or within a bound (things end asynchronously). */
         bool wait_counts(int fds, int children);
 

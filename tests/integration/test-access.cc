@@ -183,7 +183,7 @@ TEST_P(UserAccess, OnASessionBusOnlyTheOwnUidMay) {
 
         Reply reply = client.host("Load", "sa{sv}", "x", 0);
         EXPECT_EQ(reply.error, access_denied);
-        EXPECT_NE(reply.message.find("is for the user this plugind serves only"), std::string::npos) << reply.message;
+        EXPECT_NE(reply.message.find("Load is for uid 65534 only"), std::string::npos) << reply.message;
         EXPECT_EQ(client.get_host("Sessions"), "0");
 }
 

@@ -3,6 +3,8 @@
 #include "fixture.h"
 
 #include <csignal>
+#include <fstream>
+#include <unistd.h>
 
 namespace {
 
@@ -45,16 +47,16 @@ TEST_P(Crowd, AHundredCallersWithEqualIdsEachGetTheirOwnAnswers) {
 TEST_P(Crowd, AThousandCallersAtOnce) {
         std::vector<std::unique_ptr<Client>> clients;
         std::vector<Client::Pending> answers;
-        int fds = daemon.fds();
+        int fds = settled_fds();
 
         for (int i = 0; i < 1000; i++) {
                 clients.push_back(std::make_unique<Client>(address()));
-                answers.push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo", std::to_string(i).c_str(), 0));
+                answers.push_back(clients[i]->session_async("x", "Send", "ssa{sv}", "echo", ("[" + std::to_string(i) + "]").c_str(), 0));
                 sd_bus_flush(clients[i]->get());
         }
         for (int i = 0; i < 1000; i++) {
                 ASSERT_TRUE(clients[i]->wait(answers[i]));
-                ASSERT_EQ(answers[i]->text, std::to_string(i)) << answers[i]->outcome();
+                ASSERT_EQ(answers[i]->text, "[" + std::to_string(i) + "]") << answers[i]->outcome();
         }
         clients.clear();
         EXPECT_TRUE(wait_counts(fds, 1));
@@ -69,7 +71,7 @@ TEST_P(Crowd, SomebodyWhoSendsAndLeavesDisturbsNobody) {
                 fleeting.session_async("x", "Send", "ssa{sv}", "never", "", 0);
                 sd_bus_flush(fleeting.get());
         }
-        EXPECT_EQ(steady.send("x", "echo", "1"), "1");
+        EXPECT_EQ(steady.send("x", "echo", "[1]"), "[1]");
         EXPECT_TRUE(steady.poll([&] { return steady.get("x", "InFlight") == "0"; }));
 }
 
@@ -92,9 +94,55 @@ TEST_P(Crowd, ASlowReaderLosesNothing) {
                 ASSERT_NE(slow.signals[i].text.find("{\"number\": " + std::to_string(i + 1) + ","), std::string::npos) << i;
 }
 
+/* Of a process in /proc: user time in clock ticks, resident memory in kB. */
+unsigned long ticks_of(pid_t pid) {
+        std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+        std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        unsigned long user = 0, system = 0;
+
+        sscanf(text.c_str() + text.rfind(')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+        return user + system;
+}
+
+unsigned long memory_of(pid_t pid) {
+        std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+        unsigned long kib = 0;
+
+        for (std::string line; std::getline(file, line);)
+                if (sscanf(line.c_str(), "RssAnon: %lu", &kib) == 1)
+                        break;
+        return kib;
+}
+
+/* A plugin that notifies without end, and a bus that takes nothing: plugind stops reading instead of hoarding, and goes on when it can. */
+TEST_P(Crowd, AStuckBusStopsTheReadingOfPlugins) {
+        bad_plugin("flooder", "jsonrpc", "flood", "\"activation\": \"manual\"");
+        Client listener(address()), steady(address());
+        load(listener, "flooder");
+        listener.match("member='Notification'");
+        ASSERT_EQ(listener.session("flooder", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
+        unsigned long before = memory_of(daemon.pid());
+        ASSERT_EQ(listener.session("flooder", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
+
+        kill(private_bus_pid(bus), SIGSTOP);
+        unsigned long ticks = ticks_of(daemon.pid()) - 1;
+        for (int quiet = 0, i = 0; quiet < 5 && i < 300; i++) {
+                usleep(100'000); /* nothing tells that a process does nothing */
+                quiet = ticks_of(daemon.pid()) == ticks ? quiet + 1 : 0;
+                ticks = ticks_of(daemon.pid());
+        }
+        EXPECT_EQ(ticks_of(daemon.pid()), ticks);
+        EXPECT_LT(memory_of(daemon.pid()), before + 64 * 1024);
+        kill(private_bus_pid(bus), SIGCONT);
+        size_t had = listener.signals.size();
+        EXPECT_TRUE(listener.wait([&] { return listener.signals.size() > had + 5000; })); /* it goes on */
+        EXPECT_EQ(steady.send("x", "echo", "[1]"), "[1]");
+        EXPECT_EQ(steady.host("Unload", "sa{sv}", "flooder", 0).outcome(), "ok");
+}
+
 TEST_P(Crowd, TooMuchBeforeItIsKnownWhoItIsIsRefused) {
         Client client(address());
-        std::string params = "\"" + std::string(1'000'000, 'x') + "\"";
+        std::string params = "[\"" + std::string(1'000'000, 'x') + "\"]";
         std::vector<Client::Pending> answers;
         int refused = 0, answered = 0;
 
@@ -112,7 +160,7 @@ TEST_P(Crowd, TooMuchBeforeItIsKnownWhoItIsIsRefused) {
         }
         EXPECT_EQ(refused + answered, 40);
         EXPECT_GT(answered, 0);
-        EXPECT_EQ(client.send("x", "echo", "1"), "1");
+        EXPECT_EQ(client.send("x", "echo", "[1]"), "[1]");
 }
 
 BOTH_BUSES(Crowd);

@@ -94,6 +94,13 @@ TEST_P(Program, SessionsAreRememberedAndRunAgain) {
                 Client client(address());
                 load(client, "wanted");
                 load(client, "idle");
+                bad_plugin("bound");
+                ASSERT_EQ(client.host("Load", "sa{sv}", "bound", 1, "bind", "b", 1).outcome(), "ok");
+                ASSERT_EQ(client.host("Load", "sa{sv}", "inline", 1, "manifest", "s",
+                                      "{\"manifestVersion\": 1, \"type\": \"external\", \"dialect\": \"jsonrpc\"}")
+                                  .outcome(),
+                          "ok");
+                ASSERT_EQ(client.session("idle", "SetActiveState", "sa{sv}", "inactive", 1, "wait", "b", 1).outcome(), "ok");
                 ASSERT_EQ(client.session("wanted", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
         }
         ASSERT_EQ(stop(), 0) << daemon.output();
@@ -105,7 +112,9 @@ TEST_P(Program, SessionsAreRememberedAndRunAgain) {
         EXPECT_EQ(client.get_host("Sessions"), "2");
         EXPECT_EQ(client.get("wanted", "DesiredState"), "active");
         EXPECT_TRUE(client.wait_property("wanted", "ReportedState", "active"));
+        EXPECT_EQ(client.get("idle", "DesiredState"), "inactive");
         EXPECT_EQ(client.get("idle", "ReportedState"), "inactive");
+        EXPECT_EQ(client.session("idle", "Send", "ssa{sv}", "echo", "", 0).error, "org.plugind1.Error.NotActive");
 }
 
 TEST_P(Program, ASecondOneSaysThatTheNameIsTakenAndByWhom) {
@@ -160,7 +169,10 @@ TEST_P(Program, WithoutARuntimeNothingIsStarted) {
         load(client, "x");
 
         EXPECT_EQ(client.get_host("RuntimeProvider"), "none");
-        EXPECT_EQ(client.session("x", "Send", "ssa{sv}", "echo", "", 0).error, "org.plugind1.Error.RuntimeUnavailable");
+        Reply reply = client.session("x", "Send", "ssa{sv}", "echo", "", 0);
+        EXPECT_EQ(reply.error, "org.plugind1.Error.StartFailed");
+        EXPECT_NE(reply.message.find("--runtime=none"), std::string::npos) << reply.message;
+        EXPECT_NE(client.get("x", "ErrorDetails").find("error: RuntimeUnavailable"), std::string::npos) << client.get("x", "ErrorDetails");
         EXPECT_EQ(daemon.children(), 0);
 }
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <glib.h>
 #include <regex.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace {
 
@@ -32,6 +34,13 @@ class Pluginctl : public Daemon {
                 out = command.out;
                 err = command.err;
                 return status;
+        }
+        /* Nothing tells when a monitor has begun to listen: does something until it has heard. */
+        bool says_after(Command &monitor, const std::string &text, const std::vector<std::string> &arguments) {
+                for (int i = 0; i < 100 && ctl(arguments) == 0; i++)
+                        if (monitor.wait_out(text, 100'000))
+                                return true;
+                return false;
         }
         /* A plugin that reports progress and notifies. */
         void talking_plugin(const std::string &id, const std::string &more = "");
@@ -77,10 +86,9 @@ void Pluginctl::talking_plugin(const std::string &id, const std::string &more) {
                                         "        say(id=m['id'], error={'code': 5, 'message': 'no \\x1b[31mway'})\n"
                                         "    elif method and 'id' in m: say(id=m['id'], result=m.get('params'))\n",
                                         -1, nullptr));
-        manifest(
-                id,
-                "{\"manifestVersion\": 1, \"description\": \"Talks\\u001b[31m\", \"command\": \"/usr/bin/python3\", \"args\": [\"-IS\", \"" +
-                        script + "\"], \"dialect\": \"plugind\"" + more + "}");
+        manifest(id,
+                 "{\"manifestVersion\": 1, \"description\": \"Talks\\u202e\", \"command\": \"/usr/bin/python3\", \"args\": [\"-IS\", \"" +
+                         script + "\"], \"dialect\": \"plugind\"" + more + "}");
 }
 
 TEST_P(Pluginctl, WithoutADaemonItSaysHowToStartOne) {
@@ -150,15 +158,15 @@ TEST_P(Pluginctl, ListsSessions) {
         EXPECT_EQ(ctl({ "start", "one" }), 0) << err;
         EXPECT_EQ(out + err, "");
         EXPECT_EQ(ctl({ "list" }), 0);
-        EXPECT_MATCH(out, "^ID  STATE    DESIRED  RUNTIME DIALECT +PID DESCRIPTION\n"
-                          "one active   active   local   jsonrpc +[0-9]+ .*\n"
-                          "two inactive inactive local   plugind +- Talks\\\\x1b\\[31m\n\n2 sessions loaded.\n$");
+        EXPECT_MATCH(out, "^ID  STATE    DESIRED +RUNTIME DIALECT +PID DESCRIPTION\n"
+                          "one active   active +local   jsonrpc +[0-9]+ -\n"
+                          "two inactive [a-z]+ +local   plugind +- Talks\\\\u202e\n\n2 sessions loaded.\n$");
         EXPECT_EQ(ctl({ "list", "--no-legend" }), 0);
         EXPECT_MATCH(out, "^one .*\ntwo [^\n]*\n$");
 
         EXPECT_EQ(ctl({ "list", "--json=short" }), 0);
         EXPECT_CONTAINS(out, "\"id\":\"two\",\"path\":\"/org/plugind1/session/two\"");
-        EXPECT_CONTAINS(out, "\"description\":\"Talks\\u001b[31m\"");
+        EXPECT_CONTAINS(out, "\"description\":\"Talks\\u202e\"");
         EXPECT_MATCH(out, "\"id\":\"one\".*\"state\":\"active\",\"desired\":\"active\".*\"pid\":[0-9]+.*\"id\":\"two\".*\"pid\":null");
         EXPECT_EQ(ctl({ "list", "--json=pretty" }), 0);
         EXPECT_CONTAINS(out, "[\n  {\n    \"id\": \"one\",\n");
@@ -210,8 +218,7 @@ TEST_P(Pluginctl, StatusTellsHowASessionIs) {
         start();
         EXPECT_EQ(ctl({ "load", "talker" }), 0);
         EXPECT_EQ(ctl({ "status", "talker" }), 3);
-        EXPECT_EQ(out.find("○ talker - Talks\\x1b[31m\n     Loaded: loaded (" + plugin_folder() + "/talker.json)\n     Active: inactive"),
-                  0u)
+        EXPECT_EQ(out.find("○ talker - Talks\\u202e\n     Loaded: loaded (" + plugin_folder() + "/talker.json)\n     Active: inactive"), 0u)
                 << out;
 
         EXPECT_EQ(ctl({ "send", "talker", "log", "{\"text\": \"<3>a line \\u001b[2J\"}" }), 0) << err;
@@ -286,12 +293,11 @@ TEST_P(Pluginctl, ShowsProperties) {
 
 TEST_P(Pluginctl, ShowsAndVerifiesManifests) {
         talking_plugin("one");
-        manifest("wrong", "{\"manifestVersion\": 1, \"command\": 7}");
+        manifest("wrong", "{\"manifestVersion\": 1, \"dialect\": \"mcp\", \"command\": 7}");
         start();
         EXPECT_EQ(ctl({ "load", "one" }), 0);
         EXPECT_EQ(ctl({ "cat", "one" }), 0);
-        EXPECT_EQ(out.find("# " + plugin_folder() + "/one.json\n{\"manifestVersion\": 1, \"description\": \"Talks\\u001b[31m\""), 0u)
-                << out;
+        EXPECT_EQ(out.find("# " + plugin_folder() + "/one.json\n{\"manifestVersion\": 1, \"description\": \"Talks\\u202e\""), 0u) << out;
 
         EXPECT_EQ(ctl({ "verify", plugin_folder() + "/one.json" }), 0) << err;
         EXPECT_EQ(out, plugin_folder() + "/one.json: ok\n");
@@ -325,6 +331,38 @@ TEST_P(Pluginctl, LoadsFromPathsAndInline) {
         EXPECT_EQ(ctl({ "list", "--no-legend" }), 0);
         EXPECT_MATCH(out, "^filed [^\n]*\n$");
         EXPECT_EQ(ctl({ "reload" }), 0) << err;
+}
+
+TEST_P(Pluginctl, WhatOthersHoldIsUnloadedByForce) {
+        bad_plugin("one");
+        start();
+        Client client(address());
+
+        ASSERT_TRUE(client.host("Load", "sa{sv}", "one", 1, "bind", "b", 1).ok());
+        EXPECT_EQ(ctl({ "unload", "one" }), 1);
+        EXPECT_CONTAINS(err, "Unload it all the same with --force.\n");
+        EXPECT_EQ(ctl({ "unload", "--force", "one" }), 0) << err;
+        EXPECT_EQ(client.get_host("Sessions"), "0");
+}
+
+TEST_P(Pluginctl, LosingTheDaemonIsAFailure) {
+        bad_plugin("one");
+        start();
+        Client client(address());
+        EXPECT_EQ(ctl({ "load", "one" }), 0);
+        Command command(line({ "send", "one", "never" }), environment());
+
+        ASSERT_TRUE(client.wait_property("one", "InFlight", "1"));
+        pid_t plugin = std::stoi(client.get("one", "MainPID"));
+        expect_failure = true;
+        daemon.signal(SIGKILL);
+        EXPECT_EQ(command.wait(), 1);
+        EXPECT_EQ(command.out, "");
+        EXPECT_CONTAINS(command.err, "pluginctl: one: ");
+        daemon.wait();
+        EXPECT_EQ(process_wait(plugin, patience_usec), 0) << "it ends with its input, and is ours to wait for";
+        EXPECT_EQ(ctl({ "list" }), 1);
+        EXPECT_CONTAINS(err, "plugind is not running");
 }
 
 TEST_P(Pluginctl, ConfigurationReachesThePlugin) {
@@ -449,15 +487,8 @@ TEST_P(Pluginctl, KillsAndMonitors) {
         EXPECT_EQ(ctl({ "start", "talker", "other" }), 0);
 
         Command one(line({ "monitor", "talker", "--json=short" }), environment()), all(line({ "monitor" }), environment());
-        /* Nothing tells when they have begun to listen: again until they have heard. */
-        while (one.out.find('\n') == std::string::npos) {
-                ASSERT_EQ(ctl({ "notify", "talker", "tell", "{\"x\": 1.0}" }), 0) << err;
-                one.wait_out("\n", 100'000);
-        }
-        while (all.out.find("other StateChanged connecting -> active") == std::string::npos) {
-                ASSERT_EQ(ctl({ "restart", "other" }), 0) << err;
-                all.wait_out("other StateChanged connecting -> active", 100'000);
-        }
+        ASSERT_TRUE(says_after(one, "\n", { "notify", "talker", "tell", "{\"x\": 1.0}" })) << one.out << one.err;
+        ASSERT_TRUE(says_after(all, "other StateChanged connecting -> active", { "restart", "other" })) << all.out << all.err;
         EXPECT_MATCH(one.out, "^\\{\"time\":[0-9]+,\"session\":\"talker\",\"signal\":\"Notification\",\"request\":\"\",\"method\":\"told\","
                               "\"params\":\\{\"x\":1.0\\}\\}\n");
         EXPECT_EQ(ctl({ "kill", "other", "--signal=KILL", "--kill-whom=main" }), 0) << err;
@@ -467,11 +498,11 @@ TEST_P(Pluginctl, KillsAndMonitors) {
 
         EXPECT_EQ(ctl({ "kill", "talker", "--signal=9" }), 0) << err;
         ASSERT_TRUE(one.wait_out("\"signal\":\"Ended\",\"reason\":\"killed\",\"status\":9}\n")) << one.out;
-        EXPECT_CONTAINS(one.out, "\"signal\":\"StateChanged\",\"new\":\"restarting\",\"old\":\"active\",\"reason\":\"");
+        EXPECT_TRUE(one.wait_out("\"signal\":\"StateChanged\",\"new\":\"restarting\",\"old\":\"active\",\"reason\":\"")) << one.out;
         EXPECT_EQ(one.out.find("other"), std::string::npos);
 
         one.signal(SIGINT);
-        EXPECT_EQ(one.wait(), 0);
+        EXPECT_EQ(one.wait(), 0) << one.err;
         EXPECT_EQ(stop(), 0);
         EXPECT_EQ(all.wait(), 1);
         EXPECT_CONTAINS(all.err, "plugind has left the bus");
@@ -483,19 +514,16 @@ TEST_P(Pluginctl, MonitorFindsASessionAgain) {
         EXPECT_EQ(ctl({ "load", "talker" }), 0);
         Command monitor(line({ "monitor", "talker" }), environment());
 
-        while (monitor.out.find("connecting -> active") == std::string::npos) {
-                ASSERT_EQ(ctl({ "restart", "talker" }), 0) << err;
-                monitor.wait_out("connecting -> active", 100'000);
-        }
+        ASSERT_TRUE(says_after(monitor, "connecting -> active", { "restart", "talker" })) << monitor.out << monitor.err;
         EXPECT_EQ(ctl({ "unload", "talker" }), 0);
-        ASSERT_TRUE(monitor.wait_out("talker SessionRemoved (unload)\n")) << monitor.out << monitor.err;
+        ASSERT_TRUE(monitor.wait_out("talker SessionRemoved (unload")) << monitor.out << monitor.err;
         EXPECT_EQ(ctl({ "load", "talker" }), 0);
         EXPECT_EQ(ctl({ "start", "talker" }), 0);
         ASSERT_TRUE(monitor.wait_out("SessionNew\n")) << monitor.out;
         EXPECT_EQ(ctl({ "notify", "talker", "tell", "[]" }), 0);
         EXPECT_TRUE(monitor.wait_out("talker Notification told []\n")) << monitor.out;
         monitor.signal(SIGINT);
-        EXPECT_EQ(monitor.wait(), 0);
+        EXPECT_EQ(monitor.wait(), 0) << monitor.err;
 }
 
 TEST_P(Pluginctl, LogsAreShownAndFollowed) {
@@ -516,6 +544,46 @@ TEST_P(Pluginctl, LogsAreShownAndFollowed) {
         EXPECT_MATCH(out, "talker: first\n.*talker: second\n.*talker: third\n.*talker: fourth\n");
         EXPECT_EQ(ctl({ "logs", "talker", "-n1", "--json=short" }), 0);
         EXPECT_MATCH(out, "^\\{\"time\":[0-9]+,\"session\":\"talker\",\"priority\":6,\"identifier\":\"talker\",\"text\":\"fourth\"\\}\n$");
+}
+
+/* What would be ssh joins the private bus, as the real one joins the other machine's. */
+TEST_P(Pluginctl, AnotherMachineIsReachedOverSsh) {
+        if (access("/usr/bin/systemd-stdio-bridge", X_OK) != 0)
+                GTEST_SKIP() << "systemd-stdio-bridge is not installed";
+        talking_plugin("talker");
+        start({ "--system" });
+        std::string ssh = std::string(folder) + "/ssh";
+        ASSERT_TRUE(g_file_set_contents(ssh.c_str(), ("#!/bin/sh\nexec systemd-stdio-bridge -p " + std::string(address()) + "\n").c_str(),
+                                        -1, nullptr));
+        ASSERT_EQ(chmod(ssh.c_str(), 0755), 0);
+        auto remote = environment();
+        remote["PATH"] = std::string(folder) + ":" + getenv("PATH");
+        auto run = [&](const std::vector<std::string> &arguments) {
+                std::vector<std::string> all = { PLUGINCTL_BINARY, "-H", "other" };
+                all.insert(all.end(), arguments.begin(), arguments.end());
+                Command command(all, remote);
+                int status = command.wait();
+                out = command.out;
+                err = command.err;
+                return status;
+        };
+
+        EXPECT_EQ(run({ "load", "talker" }), 0) << err;
+        EXPECT_EQ(run({ "send", "talker", "log", "{\"text\": \"seen from afar\"}" }), 0) << err;
+        EXPECT_EQ(run({ "logs", "talker" }), 0);
+        EXPECT_CONTAINS(out, "talker: seen from afar\n");
+        EXPECT_CONTAINS(err, "last lines that plugind keeps itself: the journal and the files are on another machine");
+        EXPECT_EQ(run({ "logs", "-f", "talker" }), 1);
+        EXPECT_EQ(run({ "status", "talker" }), 0);
+        EXPECT_EQ(out.find("Memory"), std::string::npos) << "that would be of a process here";
+        EXPECT_EQ(run({ "cat", "talker" }), 1);
+        EXPECT_EQ(run({ "send", "nowhere", "x" }), 4);
+        EXPECT_CONTAINS(err, "Load it with: pluginctl -H other load nowhere\n");
+
+        ASSERT_TRUE(g_file_set_contents(ssh.c_str(), "#!/bin/sh\nexit 255\n", -1, nullptr));
+        EXPECT_EQ(run({ "list" }), 1);
+        EXPECT_CONTAINS(err,
+                        "the connection to the system bus of other was closed\nIt needs this to work: ssh other systemd-stdio-bridge\n");
 }
 
 TEST_P(Pluginctl, OutputThatCannotBeWrittenIsAFailure) {

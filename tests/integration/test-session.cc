@@ -31,7 +31,7 @@ class Talk : public Daemon {
         Client::Pending unanswered(Client &who, const char *id) {
                 Client::Pending pending = who.session_async("x", "Send", "ssa{sv}", "never", "", 1, "id", "s", id);
 
-                EXPECT_EQ(who.send("x", "echo", "0"), "0");
+                EXPECT_EQ(who.send("x", "echo", "[0]"), "[0]");
                 return pending;
         }
 
@@ -42,7 +42,7 @@ TEST_P(Talk, SendAnswersWithTheResult) {
         EXPECT_EQ(client->send("x", "echo", "{\"a\": [1, 2.5, null, \"\xc3\xa9\"]}"), "{\"a\": [1, 2.5, null, \"\\u00e9\"]}");
         EXPECT_EQ(client->send("x", "echo"), "{}"); /* no params: the plugin makes {} of that */
         EXPECT_EQ(client->get("x", "ReportedState"), "active");
-        EXPECT_EQ(client->get("x", "DesiredState"), "inactive"); /* on demand */
+        EXPECT_EQ(client->get("x", "DesiredState"), "active"); /* it may run */
 }
 
 TEST_P(Talk, SendBytesIsTheSameWithBytes) {
@@ -84,6 +84,29 @@ TEST_P(Talk, ParamsThatAreNoJsonAreInvalidArgs) {
         EXPECT_EQ(client->get("x", "ReportedState"), "inactive"); /* nothing was started for it */
 }
 
+TEST_P(Talk, ParamsThatAreTooLargeOrTooDeepAreRefused) {
+        std::string large = "[\"" + std::string(2'000'000, 'x') + "\"]", deep(100'000, '['), huge(32 * 1024 * 1024, '[');
+
+        Reply reply = client->session("x", "Send", "ssa{sv}", "echo", large.c_str(), 0);
+        EXPECT_EQ(reply.error, "org.plugind1.Error.LimitsExceeded") << reply.message;
+        EXPECT_NE(reply.message.find("2000004"), std::string::npos) << reply.message;
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "echo", deep.c_str(), 0).error, invalid_args);
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "echo", huge.c_str(), 0).error, "org.plugind1.Error.LimitsExceeded");
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", "", "", 0).error, invalid_args); /* no method */
+        EXPECT_EQ(client->session("x", "Send", "ssa{sv}", std::string(1000, 'm').c_str(), "", 0).outcome().find("ok"), std::string::npos);
+        EXPECT_EQ(client->send("x", "echo", "[1]"), "[1]");
+}
+
+TEST_P(Talk, SendRefusesOptionsItDoesNotKnow) {
+        Reply reply = client->session("x", "Send", "ssa{sv}", "echo", "", 1, "timeout", "u", 5u);
+        EXPECT_EQ(reply.error, invalid_args);
+        EXPECT_EQ(reply.message, "Send has no option \"timeout\" (it has: id, timeout-usec, envelope)");
+        reply = client->session("x", "Send", "ssa{sv}", "echo", "", 1, "timeout-usec", "d", 0.5);
+        EXPECT_EQ(reply.error, invalid_args);
+        EXPECT_EQ(reply.message.find("option \"timeout-usec\" of Send: found type \"d\", expected an integer"), 0u) << reply.message;
+        EXPECT_EQ(client->get("x", "ReportedState"), "inactive");
+}
+
 TEST_P(Talk, EnvelopeGivesTheWholeResponseWithTheCallersId) {
         Reply reply = client->session("x", "Send", "ssa{sv}", "echo", "[7]", 2, "envelope", "b", 1, "id", "s", "my \"id\"");
         EXPECT_EQ(reply.outcome(), "ok");
@@ -122,7 +145,7 @@ TEST_P(Talk, ACallerThatVanishesCancelsWhatItSent) {
                 EXPECT_EQ(client->get("x", "InFlight"), "1");
         }
         EXPECT_TRUE(client->poll([&] { return client->get("x", "InFlight") == "0"; }));
-        EXPECT_EQ(client->send("x", "echo", "1"), "1");
+        EXPECT_EQ(client->send("x", "echo", "[1]"), "[1]");
 }
 
 TEST_P(Talk, ADeadlinePasses) {
@@ -142,13 +165,14 @@ TEST_P(Talk, ADyingPluginAnswersConnectionLost) {
         EXPECT_EQ(client->session("x", "Kill", "sia{sv}", "main", SIGKILL, 0).outcome(), "ok");
         ASSERT_TRUE(client->wait(pending));
         EXPECT_EQ(pending->error, "org.plugind1.Error.ConnectionLost");
-        EXPECT_EQ(client->send("x", "echo", "1"), "1"); /* the next one works */
+        EXPECT_EQ(client->send("x", "echo", "[1]"), "[1]"); /* the next one works */
 }
 
 TEST_P(Talk, StepsComeInOrderAndPropertiesAfterThem) {
         client->match_session("x");
         client->send("x", "echo");
         pid_t pid = std::stoi(client->get("x", "MainPID"));
+        ASSERT_GT(pid, 1);
         kill(pid, SIGKILL);
         client->wait([&] {
                 return std::count_if(client->signals.begin(), client->signals.end(),
@@ -161,12 +185,12 @@ TEST_P(Talk, StepsComeInOrderAndPropertiesAfterThem) {
                         steps.push_back(signal.text);
         EXPECT_EQ(steps, (std::vector<std::string>{
                                  "starting, inactive, on-demand",
-                                 "connecting, starting, on-demand",
-                                 "active, connecting, on-demand",
+                                 "connecting, starting, started",
+                                 "active, connecting, connected",
                                  "restarting, active, killed",
-                                 "starting, restarting, killed",
-                                 "connecting, starting, killed",
-                                 "active, connecting, killed",
+                                 "starting, restarting, restart",
+                                 "connecting, starting, started",
+                                 "active, connecting, connected",
                          }));
         std::optional<Signal> ended = client->take("Ended");
         ASSERT_TRUE(ended);
@@ -212,7 +236,7 @@ TEST_P(Talk, RestartIsOneStep) {
         ASSERT_EQ(client->session("x", "Restart", "a{sv}", 1, "wait", "b", 1).outcome(), "ok");
         EXPECT_EQ(client->get("x", "ReportedState"), "active");
         EXPECT_NE(client->get("x", "MainPID"), before);
-        EXPECT_EQ(client->send("x", "echo", "1"), "1");
+        EXPECT_EQ(client->send("x", "echo", "[1]"), "[1]");
 }
 
 TEST_P(Talk, NotificationsGoToSubscribersAlone) {

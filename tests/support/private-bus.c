@@ -40,6 +40,8 @@ static const char config_format[] = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop
                                     "  <limit name=\"max_match_rules_per_connection\">100000</limit>\n"
                                     "  <limit name=\"max_replies_per_connection\">100000</limit>\n"
                                     "  <limit name=\"max_outgoing_bytes\">1000000000</limit>\n"
+                                    "  <limit name=\"max_incoming_bytes\">1000000000</limit>\n"
+                                    "  <limit name=\"max_message_size\">134217728</limit>\n"
                                     "</busconfig>\n";
 
 const char *bus_kind_to_string(BusKind kind) {
@@ -98,8 +100,8 @@ static int start_broker(PrivateBus *bus) {
         controller = g_strdup_printf("%i", ends[1]);
         bus->pid = process_start((char *[]){ (char *) DBUS_BROKER, (char *) "--controller", controller, (char *) "--machine-id",
                                              (char *) "0123456789abcdef0123456789abcdef", (char *) "--max-matches", (char *) "1000000",
-                                             (char *) "--max-objects", (char *) "1000000", (char *) "--max-bytes", (char *) "4000000000",
-                                             NULL },
+                                             (char *) "--max-objects", (char *) "1000000", (char *) "--max-fds", (char *) "100000",
+                                             (char *) "--max-bytes", (char *) "4000000000", NULL },
                                  NULL, -1, ends[1]);
         close(ends[1]);
         r = bus->pid < 0 ? bus->pid : broker_control(ends[0], listener, &bus->controller);

@@ -357,7 +357,7 @@ TEST_F(ArenaTest, NothingIsLostOrDoubledWhereverItIsKilled) {
                 EXPECT_EQ(progress->consume_done, 287u);
         }
         /* The one who takes over is killed as well. */
-        for (size_t i = 0; i < states.size() && steps >= 0 && !HasFatalFailure(); i += 8) {
+        for (size_t i = 0; i < states.size() && steps >= 0 && !HasFatalFailure(); i += 40) {
                 restore(next, states[i].first);
                 recoveries += step_through([&] { buffer_recover(&next->in); },
                                            [&] {

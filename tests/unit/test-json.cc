@@ -141,7 +141,7 @@ TEST(Json, Utf8IsWhatGlibSaysItIs) {
         for (unsigned first = 0x80; first < 0x100; first++)
                 for (unsigned char second : interesting)
                         for (unsigned char third : interesting)
-                                for (unsigned char fourth : interesting) {
+                                for (unsigned char fourth : { 0x41, 0x7f, 0x80, 0xbf, 0xc0 }) {
                                         string bytes{ (char) first, (char) second, (char) third, (char) fourth };
                                         bool expected = g_utf8_validate_len(bytes.data(), bytes.size(), nullptr) &&
                                                         !memchr(bytes.data(), 0, 4);
@@ -150,7 +150,7 @@ TEST(Json, Utf8IsWhatGlibSaysItIs) {
                                         ASSERT_EQ(check("\"" + bytes + "\"") == "ok", expected)
                                                 << std::hex << first << " " << (int) second << " " << (int) third << " " << (int) fourth;
                                 }
-        EXPECT_GT(good, 1000u);
+        EXPECT_GT(good, 500u);
         EXPECT_EQ(check("\"a\xed\xa0\x80\""), "2 a byte that is no UTF-8");
         EXPECT_EQ(check("\"\xe2\x82"), "1 a byte that is no UTF-8");
 }

@@ -2,6 +2,7 @@
 /* Real child processes, mostly of the shell. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <dirent.h>
 #include <fcntl.h>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <vector>
 
 extern "C" {
+#include "runtime/descent.h"
 #include "runtime/runtime.h"
 }
 
@@ -175,6 +177,23 @@ class Local : public testing::Test {
         }
         bool wait_gone(Plugin &run) {
                 return wait_until([&] { return run.gone; });
+        }
+        /* Its parent has ended: it is ours. */
+        bool wait_orphaned(pid_t pid) {
+                struct Search {
+                        pid_t wanted;
+                        bool found;
+                } search = { pid, false };
+                return wait_until([&] {
+                        descent_foreach_child(
+                                -1,
+                                [](pid_t child, void *userdata) {
+                                        Search *s = static_cast<Search *>(userdata);
+                                        s->found |= child == s->wanted;
+                                },
+                                &search);
+                        return search.found;
+                });
         }
         int kill_unit(Plugin &run, KillWhom whom, int signal) {
                 return runtime->ops->unit_kill(run.unit, whom, signal);
@@ -460,6 +479,7 @@ TEST_F(Local, DaemonOfALivingPluginLives) {
 
         ASSERT_EQ(start_shell(living, DAEMONIZE("env -i") "read line; exit 0"), 0);
         daemon = std::stoi(read_line(living.in));
+        ASSERT_TRUE(wait_orphaned(daemon));
         ASSERT_EQ(start_shell(other, DAEMONIZE("") "read line"), 0);
         (void) read_line(other.in);
         ASSERT_EQ(write(other.out, "\n", 1), 1);
@@ -537,10 +557,11 @@ TEST_F(Local, KillMainAndAll) {
 TEST_F(Local, KillAllReachesOrphans) {
         Plugin run;
 
-        ASSERT_EQ(start_shell(run, "(setsid sh -c 'trap \"echo orphan\" USR1; echo ready; while :; do sleep 0.01; done' &); "
-                                   "trap '' USR1; while :; do sleep 0.01; done"),
+        ASSERT_EQ(start_shell(run, "trap : USR1; "
+                                   "(setsid sh -c 'trap \"echo orphan\" USR1; echo $$; while :; do sleep 0.01; done' &); "
+                                   "while :; do sleep 0.01; done"),
                   0);
-        ASSERT_EQ(read_line(run.in), "ready");
+        ASSERT_TRUE(wait_orphaned(std::stoi(read_line(run.in))));
         EXPECT_EQ(kill_unit(run, KILL_ALL, SIGUSR1), 0);
         EXPECT_EQ(read_line(run.in), "orphan");
         EXPECT_EQ(kill_unit(run, KILL_MAIN, SIGKILL), 0);
@@ -609,6 +630,34 @@ TEST_F(Local, ManyRunsLeaveNothing) {
         EXPECT_EQ(count_entries("/proc/self/fd"), fds);
         EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1);
         EXPECT_EQ(errno, ECHILD);
+}
+
+/* With the kernel's list and, for kernels without one, by looking at every process. */
+TEST(Descent, FindsChildrenBothWays) {
+        int list = descent_open_children();
+        auto collect = [](pid_t pid, void *userdata) { static_cast<std::vector<pid_t> *>(userdata)->push_back(pid); };
+        pid_t living, zombie;
+        siginfo_t info;
+
+        living = fork();
+        if (living == 0)
+                for (;;)
+                        pause();
+        zombie = fork();
+        if (zombie == 0)
+                _exit(0);
+        ASSERT_EQ(waitid(P_PID, (id_t) zombie, &info, WEXITED | WNOWAIT), 0);
+
+        for (int fd : { list, -1 }) {
+                std::vector<pid_t> found;
+                ASSERT_EQ(descent_foreach_child(fd, collect, &found), 0);
+                std::sort(found.begin(), found.end());
+                EXPECT_EQ(found, (std::vector<pid_t>{ std::min(living, zombie), std::max(living, zombie) }));
+        }
+        kill(living, SIGKILL);
+        waitpid(living, nullptr, 0);
+        waitpid(zombie, nullptr, 0);
+        close(list);
 }
 
 } // namespace
