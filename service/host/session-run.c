@@ -294,6 +294,8 @@ void session_become_active(Session *session) {
         if (session->manifest->dialect->has_ping)
                 deadline_arm(run_deadlines(run), &run->health, session->manifest->health.interval_usec);
         session_check_idle(session);
+        if (session->dialect->ops->active)
+                session->dialect->ops->active(session->dialect);
         session_flush_waiting(session);
 }
 

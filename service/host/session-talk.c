@@ -164,6 +164,10 @@ __attribute__((format(printf, 3, 4))) static void peer_log(void *peer, int prior
                 plugin_log_add(session->log, priority, "plugind: %s", message);
 }
 
+static const char *peer_caller_name(void *peer, Caller *caller) {
+        return caller->name;
+}
+
 static const DialectPeer talk_peer = {
         .request = peer_request,
         .notify = peer_notify,
@@ -175,6 +179,7 @@ static const DialectPeer talk_peer = {
         .farewell_said = peer_farewell_said,
         .remember_era = peer_remember_era,
         .log = peer_log,
+        .caller_name = peer_caller_name,
 };
 
 int session_need_dialect(Session *session) {
