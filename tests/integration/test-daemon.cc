@@ -162,6 +162,21 @@ TEST_P(Program, LosingTheBusEndsItAndItsPlugins) {
         EXPECT_NE(daemon.output().find("The connection to the bus is lost"), std::string::npos);
 }
 
+TEST_P(Program, LeavesEvenIfTheBusIsStuck) {
+        bad_plugin("x");
+        start();
+        {
+                Client client(address());
+                load(client, "x");
+                client.send("x", "echo");
+        }
+        expect_failure = true;
+        kill(private_bus_pid(bus), SIGSTOP);
+        EXPECT_EQ(stop(), 0) << daemon.output();
+        kill(private_bus_pid(bus), SIGCONT);
+        EXPECT_NE(daemon.output().find("The bus does not take our last messages"), std::string::npos);
+}
+
 TEST_P(Program, WithoutARuntimeNothingIsStarted) {
         bad_plugin("x");
         start({ "--user", "--runtime=none" });
