@@ -5,7 +5,9 @@
  */
 #include "fixture.h"
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 namespace {
 
@@ -22,7 +24,7 @@ class Faults : public Daemon {
                 client = std::make_unique<Client>(address());
                 load(*client, "good");
                 neighbour_answers();
-                fds = daemon.fds();
+                fds = settled_fds();
                 children = daemon.children();
         }
 
@@ -42,9 +44,12 @@ class Faults : public Daemon {
                 EXPECT_EQ(client->send("good", "echo", "[1]"), "[1]");
         }
 
-        /* A plugin that misbehaves by MODE from its start, loaded as "bad". */
+        /* A plugin that misbehaves by MODE (and its argument) from its start, loaded as "bad". */
         void load_bad(const std::string &mode, const std::string &more = "", const std::string &dialect = "plugind") {
-                bad_plugin("bad", dialect, mode, more);
+                size_t space = mode.find(' ');
+                std::string words = space == std::string::npos ? mode : mode.substr(0, space) + "\", \"" + mode.substr(space + 1);
+
+                bad_plugin("bad", dialect, words, more);
                 load(*client, "bad");
                 loaded.push_back("bad");
         }
@@ -64,12 +69,12 @@ class Faults : public Daemon {
         int fds = 0, children = 0;
 };
 
-const char *const no_restart = ",\"restart\": \"never\"";
+const char *const no_restart = "\"restart\": \"never\"";
 
 /* -- from the start -- */
 
 TEST_P(Faults, ExitsAtOnce) {
-        load_bad("exit 1", ",\"restart\": {\"delay\": 0.01, \"burst\": 3}");
+        load_bad("exit 1", "\"restart\": {\"delay\": 0.01, \"burst\": 3}");
         EXPECT_NE(start_outcome().find("exited with status 1 before it was active"), std::string::npos);
         EXPECT_EQ(client->get("bad", "ReportedState"), "errored");
         EXPECT_EQ(client->get("bad", "Restarts"), "2");
@@ -83,12 +88,12 @@ TEST_P(Faults, Exits125AndIsNotRestarted) {
 }
 
 TEST_P(Faults, NeverGreets) {
-        load_bad("silent", ",\"timeouts\": {\"start\": 0.3, \"stop\": 0.2}" + std::string(no_restart));
+        load_bad("silent", "\"timeouts\": {\"start\": 0.3, \"stop\": 0.2}, " + std::string(no_restart));
         EXPECT_NE(start_outcome().find("did not finish its greeting"), std::string::npos);
 }
 
 TEST_P(Faults, ClosesItsOutputButLives) {
-        load_bad("close-stdout", ",\"timeouts\": {\"stop\": 0.2}" + std::string(no_restart));
+        load_bad("close-stdout", "\"timeouts\": {\"stop\": 0.2}, " + std::string(no_restart));
         EXPECT_NE(start_outcome().find("closed its output but did not exit"), std::string::npos);
 }
 
@@ -114,7 +119,7 @@ TEST_P(Faults, ABannerAndGarbageBeforeTheGreetingAreSkipped) {
 }
 
 TEST_P(Faults, IgnoresSigtermAndIsKilled) {
-        load_bad("stubborn", ",\"timeouts\": {\"stop\": 0.3}");
+        load_bad("stubborn", "\"timeouts\": {\"stop\": 0.3}");
         EXPECT_EQ(client->send("bad", "echo", "[2]"), "[2]");
         client->match_session("bad");
         EXPECT_EQ(client->session("bad", "SetActiveState", "sa{sv}", "inactive", 1, "wait", "b", 1).outcome(), "ok");
@@ -125,7 +130,7 @@ TEST_P(Faults, IgnoresSigtermAndIsKilled) {
 
 TEST_P(Faults, LeavesAGrandchild) {
         for (const char *mode : { "child", "orphan" }) {
-                load_bad(mode, ",\"timeouts\": {\"stop\": 0.3}");
+                load_bad(mode, "\"timeouts\": {\"stop\": 0.3}");
                 std::string info = client->send("bad", "info");
                 size_t at = info.find("\"children\": [");
                 ASSERT_NE(at, std::string::npos) << info;
@@ -139,7 +144,7 @@ TEST_P(Faults, LeavesAGrandchild) {
 }
 
 TEST_P(Faults, AGrandchildDiesWithACrashToo) {
-        load_bad("good", ",\"timeouts\": {\"stop\": 0.3}");
+        load_bad("good", "\"timeouts\": {\"stop\": 0.3}");
         for (const char *method : { "child", "orphan" }) {
                 std::string answer = client->send("bad", method);
                 pid_t left = (pid_t) std::stol(answer.substr(answer.find(": ") + 2));
@@ -149,7 +154,7 @@ TEST_P(Faults, AGrandchildDiesWithACrashToo) {
 }
 
 TEST_P(Faults, DoesNotAnswerPings) {
-        load_bad("no-pong", ",\"timeouts\": {\"stop\": 0.2},\"health\": {\"interval\": 0.1, \"timeout\": 0.1, \"failures\": 2}" +
+        load_bad("no-pong", "\"timeouts\": {\"stop\": 0.2}, \"health\": {\"interval\": 0.1, \"timeout\": 0.1, \"failures\": 2}, " +
                                     std::string(no_restart));
         EXPECT_EQ(start_outcome(), "ok");
         EXPECT_TRUE(client->wait_property("bad", "ReportedState", "errored"));
@@ -193,30 +198,30 @@ TEST_P(Faults, HalfAnAnswerAndDeath) {
 }
 
 TEST_P(Faults, FloodsStderr) {
-        load_bad("good", ",\"timeouts\": {\"request\": 0}");
+        load_bad("good", "\"timeouts\": {\"request\": 0}");
         EXPECT_EQ(client->send("bad", "flood-stderr", "{\"bytes\": 67108864}"), "{}");
 }
 
 TEST_P(Faults, FloodsNotifications) {
         load_bad("good");
         EXPECT_EQ(client->session("bad", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
-        client->match("type='signal',member='Notification'");
+        client->match("member='Notification'");
         Client::Pending sent = client->session_async("bad", "Send", "ssa{sv}", "flood", "{\"count\": 20000}", 0);
         ASSERT_TRUE(client->wait(sent));
         EXPECT_EQ(sent->outcome(), "ok");
-        EXPECT_TRUE(client->wait([&] { return client->signals.size() == 20000; })) << client->signals.size();
+        ASSERT_TRUE(client->wait([&] { return client->signals.size() == 20000; })) << client->signals.size();
         EXPECT_NE(client->signals.back().text.find("\"last\": true"), std::string::npos);
 }
 
 TEST_P(Faults, FloodsNotificationsThatNobodyWants) {
-        load_bad("flood", ",\"timeouts\": {\"stop\": 0.2}", "jsonrpc");
+        load_bad("flood", "\"timeouts\": {\"stop\": 0.2}", "jsonrpc");
         EXPECT_EQ(start_outcome(), "ok");
         for (int i = 0; i < 20; i++)
                 neighbour_answers();
 }
 
 TEST_P(Faults, StopsReadingItsInput) {
-        load_bad("good", ",\"timeouts\": {\"stop\": 0.2}");
+        load_bad("good", "\"timeouts\": {\"stop\": 0.2}");
         EXPECT_EQ(client->send("bad", "stop-reading"), "{}");
         std::string params = "[\"" + std::string(900 * 1024, 'x') + "\"]";
         bool refused = false;
