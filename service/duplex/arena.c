@@ -15,7 +15,7 @@
 
 #define PAGE_SIZE ((size_t) 4096)
 #define MESSAGE_LARGEST ((size_t) 1 << 30) /* an index is 32 bits */
-#define SPARE ((size_t) 128 * 1024)        /* a read of 64 KiB, and headers, beside two messages */
+#define SPARE ((size_t) 192 * 1024)        /* a read of 128 KiB, and headers, beside two messages */
 #define PUNCH_MIN ((size_t) 256 * 1024)    /* below, writing NULs costs less than faulting pages in again */
 
 struct BufferIndex {

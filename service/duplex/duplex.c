@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One read() for each time the loop says that there is something, and one write() for each message while the plugin
- * keeps up: a request and its answer cost two system calls. Everything that goes wrong while writing is told from
- * the loop, never out of the function that wrote, so that a caller of duplex_request() is not called back meanwhile.
+ * keeps up: a request and its answer cost two system calls. While the plugin has something to do already, what else comes
+ * for it in one go is gathered into one write(). Everything that goes wrong while writing is told from the loop, never out of the function that wrote, so that a caller of duplex_request() is not called back meanwhile.
  */
 #include "duplex/duplex.h"
 #include "duplex/compose.h"
@@ -13,8 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE ((size_t) 64 * 1024)
+#define READ_SIZE ((size_t) 128 * 1024)
 #define DRAIN_MAX ((size_t) 1024 * 1024)
+#define GATHER_MAX ((size_t) 16 * 1024)
+#define PIPE_SIZE (64 * 1024) /* what a pipe has at first, and what one has through which much goes */
+#define PIPE_SIZE_WIDE (256 * 1024)
 #define READ_MIN ((size_t) 4096) /* less room than this at the end of the buffer: start over at its beginning */
 
 /* Outlives the duplex on the stack of the function that called back. */
@@ -30,7 +33,7 @@ struct Duplex {
         int fd_in, fd_out;
         bool socket; /* fd_in and fd_out are one, and so are the sources */
         sd_event *event;
-        sd_event_source *in_source, *out_source, *later_source;
+        sd_event_source *in_source, *out_source, *later_source, *gather_source;
 
         Slot *slot;
         FrameScanner scanner;
@@ -39,6 +42,8 @@ struct Duplex {
         bool paused;
         bool writing; /* waiting until the plugin takes more */
         bool ending;  /* duplex_end_output() was called */
+        bool busy;    /* something was written since the plugin was last heard */
+        bool wide_in, wide_out;
         bool end_of_input;
         bool closed;
         PlugindError broken; /* why no more can be read or written; set before closed() */
@@ -63,6 +68,15 @@ static void close_output(Duplex *d) {
 }
 
 static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+/* A message that fits into the pipe costs one write() and one turn of the plugin. Only where it is needed, for a user's pipes must not be
+ * larger than pipe-user-pages-soft in all; past that it fails, which does no harm. True if it can hold more now. */
+static bool widen(const Duplex *d, int fd, bool *wide) {
+        bool wider = !d->socket && !*wide && fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE_WIDE) >= 0;
+
+        *wide = true;
+        return wider;
+}
 
 /* Tells the loop what we wait for now. */
 static int update_sources(Duplex *d) {
@@ -275,6 +289,9 @@ static bool read_some(Duplex *d) {
         g_assert(data); /* a buffer holds two messages, and what is complete is delivered before more is read */
         n = read(d->fd_in, data, MIN(wanted, room));
         if (n > 0) {
+                if (n >= PIPE_SIZE)
+                        widen(d, d->fd_in, &d->wide_in);
+                d->busy = false;
                 buffer_commit(&d->slot->in, (size_t) n);
                 d->received_bytes += (uint64_t) n;
                 sd_event_now(d->event, CLOCK_MONOTONIC, &d->received_at);
@@ -316,11 +333,20 @@ static int on_later(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static ssize_t write_some(Duplex *d, const char *data, size_t size) {
+        ssize_t n = write(d->fd_out, data, size), more;
+
+        if (n <= 0 || n == (ssize_t) size || !widen(d, d->fd_out, &d->wide_out))
+                return n;
+        more = write(d->fd_out, data + n, size - (size_t) n);
+        return n + MAX(more, 0);
+}
+
 /* Writes what the plugin takes now. */
 static void flush_output(Duplex *d) {
         size_t size;
         const char *data = buffer_peek(&d->slot->out, &size);
-        ssize_t n = size > 0 ? write(d->fd_out, data, size) : 0;
+        ssize_t n = size > 0 ? write_some(d, data, size) : 0;
 
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
                 broke(d, PLUGIND_ERROR_CONNECTION_LOST, "writing to the plugin failed: %s", g_strerror(errno));
@@ -371,10 +397,31 @@ static bool can_write(const Duplex *d) {
         return !d->closed && !d->ending && d->fd_out >= 0 && d->broken.code == PLUGIND_ERROR_NONE;
 }
 
+static int on_gathered(sd_event_source *source, void *userdata) {
+        Duplex *d = userdata;
+
+        if (d->fd_out >= 0 && !d->writing)
+                write_now(d);
+        return 0;
+}
+
+/* Will what is in the output buffer be written when the loop has nothing more urgent to do? */
+static bool gather(Duplex *d) {
+        int r;
+
+        if (!d->busy || duplex_queued(d) > GATHER_MAX)
+                return false;
+        if (d->gather_source)
+                return sd_event_source_set_enabled(d->gather_source, SD_EVENT_ONESHOT) >= 0;
+        r = sd_event_add_defer(d->event, &d->gather_source, on_gathered, d);
+        return r >= 0 && sd_event_source_set_priority(d->gather_source, SD_EVENT_PRIORITY_NORMAL + 1) >= 0;
+}
+
 /* R is what composing a message into the output buffer returned. */
 static int composed(Duplex *d, int r) {
-        if (r >= 0 && !d->writing)
+        if (r >= 0 && !d->writing && !gather(d))
                 write_now(d);
+        d->busy = true;
         return r;
 }
 
@@ -407,7 +454,7 @@ void duplex_end_output(Duplex *d) {
                 return;
         d->ending = true;
         if (!d->writing)
-                close_output(d);
+                write_now(d);
 }
 
 void duplex_drain(Duplex *d) {
@@ -482,9 +529,12 @@ int duplex_new(sd_event *event, Arena *arena, int fd_in, int fd_out, Framing fra
 Duplex *duplex_free(Duplex *d) {
         if (!d)
                 return NULL;
+        if (can_write(d) && !d->writing)
+                flush_output(d); /* what was being gathered */
         sd_event_source_disable_unref(d->in_source);
         sd_event_source_disable_unref(d->out_source);
         sd_event_source_disable_unref(d->later_source);
+        sd_event_source_disable_unref(d->gather_source);
         if (d->fd_out >= 0 && !d->socket)
                 close(d->fd_out);
         if (d->fd_in >= 0)

@@ -40,7 +40,8 @@ typedef struct DuplexOps {
 int duplex_new(sd_event *event, Arena *arena, int fd_in, int fd_out, Framing framing, const DuplexOps *ops, void *userdata, Duplex **ret);
 Duplex *duplex_free(Duplex *duplex);
 
-/* Queue one message; written at once as far as the plugin takes it. PARAMS is checked JSON or absent. Line feeds between
+/* Queue one message; written as far as the plugin takes it: at once, or, if the plugin has something to do already, together with what else
+ * comes for it in this turn of the loop. PARAMS is checked JSON or absent. Line feeds between
  * tokens become spaces. 0, -ENOTCONN after closed or duplex_end_output, or -ENOBUFS (the output buffer is full: nothing was queued). */
 int duplex_request(Duplex *duplex, uint64_t id, const char *method, JsonRange params);
 int duplex_notify(Duplex *duplex, const char *method, JsonRange params);

@@ -6,6 +6,20 @@
 #include <string.h>
 
 #define TURN 25 /* calls in a row of one side */
+#define BURST 4 /* times what is in flight */
+
+typedef struct Size {
+        size_t size;
+        const char *name;
+        unsigned count, window;
+        double goals[2]; /* of the latency, for each kind of bus */
+} Size;
+
+static const Size sizes[] = {
+        { 100, "100 B", 1500, 64, { 1.35, 1.5 } },
+        { 4096, "4 KiB", 1000, 64, {} },
+        { 65536, "64 KiB", 400, 16, { 1.15, 1.4 } },
+};
 
 typedef struct Pipeline {
         World *world;
@@ -14,6 +28,14 @@ typedef struct Pipeline {
         size_t size;
         unsigned to_send, to_come;
 } Pipeline;
+
+/* Of each side, into the round's result; they are emptied. */
+static void take_medians(Series from[2], Series results[2]) {
+        for (unsigned side = 0; side < 2; side++) {
+                series_add(&results[side], series_median(&from[side]));
+                series_clear(&from[side]);
+        }
+}
 
 static void latency_round(World *world, const Target targets[2], const char *payload, size_t size, unsigned count, Series results[2]) {
         Series usec[2] = {};
@@ -24,10 +46,7 @@ static void latency_round(World *world, const Target targets[2], const char *pay
                         for (unsigned i = 0; i < TURN; i++)
                                 series_add(&usec[side], target_round_trip(world, &targets[side], payload, size));
                 }
-        for (unsigned side = 0; side < 2; side++) {
-                series_add(&results[side], series_median(&usec[side]));
-                series_clear(&usec[side]);
-        }
+        take_medians(usec, results);
 }
 
 static int pipeline_answered(sd_bus_message *reply, void *userdata, sd_bus_error *error);
@@ -63,18 +82,17 @@ static double throughput(World *world, const Target *target, const char *payload
         return count * 1e6 / (now_usec() - start);
 }
 
-typedef struct Size {
-        size_t size;
-        const char *name;
-        unsigned count, window;
-        double goals[2]; /* of the latency, for each kind of bus */
-} Size;
+/* In short bursts, since each is either disturbed by others or not. */
+static void throughput_round(World *world, const Target targets[2], const char *payload, const Size *size, unsigned bursts,
+                             Series results[2]) {
+        Series per_second[2] = {};
 
-static const Size sizes[] = {
-        { 100, "100 B", 1500, 64, { 1.35, 1.5 } },
-        { 4096, "4 KiB", 1000, 64, {} },
-        { 65536, "64 KiB", 400, 16, { 1.15, 1.4 } },
-};
+        for (unsigned burst = 0; burst < bursts; burst++)
+                for (unsigned side = 0; side < 2; side++)
+                        series_add(&per_second[side],
+                                   throughput(world, &targets[side], payload, size->size, size->window, BURST * size->window));
+        take_medians(per_second, results);
+}
 
 static void measure_size(World *world, BusKind kind, const char *plugin, const Size *size, const Target targets[2],
                          const Options *options) {
@@ -82,17 +100,13 @@ static void measure_size(World *world, BusKind kind, const char *plugin, const S
         g_autofree char *latency = g_strdup_printf("%s to %s, %s, round trip", targets[1].member, plugin, size->name);
         g_autofree char *pipelined = g_strdup_printf("%s to %s, %s, %u in flight", targets[1].member, plugin, size->name, size->window);
         Series usec[2] = {}, per_second[2] = {};
-        unsigned count = scaled(options, size->count, TURN), calls = scaled(options, 4 * size->count, 2 * size->window);
+        unsigned count = scaled(options, size->count, TURN), bursts = scaled(options, 30, 5);
 
         for (unsigned side = 0; side < 2; side++)
                 target_repeat(world, &targets[side], payload, size->size, TURN);
         for (unsigned round = 0; round < options->rounds; round++) {
                 latency_round(world, targets, payload, size->size, count, usec);
-                for (unsigned turn = 0; turn < 2; turn++) {
-                        unsigned side = (round + turn) % 2;
-
-                        series_add(&per_second[side], throughput(world, &targets[side], payload, size->size, size->window, calls));
-                }
+                throughput_round(world, targets, payload, size, bursts, per_second);
         }
         table_compare(&(Row){ latency, "us", size->goals[kind], false }, &usec[0], &usec[1]);
         table_compare(&(Row){ pipelined, "/s", kind == BUS_DBUS_DAEMON ? 0.9 : 0, true }, &per_second[0], &per_second[1]);

@@ -57,16 +57,19 @@ static unsigned session_count(World *world) {
 }
 
 static double load_usec(World *world, const char *session, unsigned count) {
-        double usec = 0;
+        Series usec = {};
+        double median;
 
         for (unsigned i = 0; i < count; i++) {
                 double start_usec = now_usec();
 
                 g_free(world_load(world, "one-more", "jsonrpc", PLUGIN_BINARY, NULL));
-                usec += now_usec() - start_usec;
+                series_add(&usec, now_usec() - start_usec);
                 world_unload(world, "one-more");
         }
-        return usec / count;
+        median = series_median(&usec);
+        series_clear(&usec);
+        return median;
 }
 
 static double send_usec(World *world, const char *session, unsigned count) {

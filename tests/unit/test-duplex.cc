@@ -162,16 +162,47 @@ INSTANTIATE_TEST_SUITE_P(Ends, DuplexBoth, testing::Values(false, true), [](cons
 TEST_P(DuplexBoth, WritesMessagesInLines) {
         open(FRAMING_LINES, GetParam());
         EXPECT_EQ(duplex_request(duplex, 4294967303, "tools/call", JSON_RANGE("{\"a\":\n[1]}")), 0);
+        EXPECT_EQ(duplex_queued(duplex), 0u); /* without a turn of the loop */
         EXPECT_EQ(duplex_notify(duplex, "n", JsonRange{}), 0);
         EXPECT_EQ(duplex_request(duplex, 0, "\"\n\xc3\xa4", JsonRange{}), 0);
         EXPECT_EQ(duplex_respond(duplex, JSON_RANGE("\"x\""), JSON_RANGE("{}")), 0);
         EXPECT_EQ(duplex_respond_error(duplex, JSON_RANGE("null"), -32601, "no \"m\"\n"), 0);
-        EXPECT_EQ(duplex_queued(duplex), 0u); /* without a turn of the loop */
+        EXPECT_GT(duplex_queued(duplex), 0u); /* gathered, for the plugin has something to do */
         EXPECT_EQ(plugin_reads(), "{\"jsonrpc\":\"2.0\",\"id\":4294967303,\"method\":\"tools/call\",\"params\":{\"a\": [1]}}\n"
                                   "{\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n"
                                   "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"\\\"\\n\xc3\xa4\"}\n"
                                   "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}\n"
                                   "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32601,\"message\":\"no \\\"m\\\"\\n\"}}\n");
+}
+
+TEST_P(DuplexBoth, GathersWhileThePluginHasSomethingToDo) {
+        const string message = "{\"jsonrpc\":\"2.0\",\"method\":\"m\"}\n";
+
+        open(FRAMING_LINES, GetParam());
+        for (int i = 0; i < 3; i++)
+                ASSERT_EQ(duplex_notify(duplex, "m", JsonRange{}), 0);
+        EXPECT_EQ(duplex_queued(duplex), 2 * message.size());
+        settle();
+        EXPECT_EQ(duplex_queued(duplex), 0u);
+        EXPECT_EQ(plugin_reads(), message + message + message);
+        plugin_writes("{\"method\":\"heard\"}\n");
+        ASSERT_EQ(duplex_notify(duplex, "m", JsonRange{}), 0);
+        EXPECT_EQ(duplex_queued(duplex), 0u); /* at once again */
+        string params = "[\"" + string(10000, 'x') + "\"]";
+        ASSERT_EQ(duplex_notify(duplex, "m", JSON_RANGE(params.c_str())), 0);
+        EXPECT_GT(duplex_queued(duplex), 0u);
+        ASSERT_EQ(duplex_notify(duplex, "m", JSON_RANGE(params.c_str())), 0);
+        EXPECT_EQ(duplex_queued(duplex), 0u); /* however busy the loop is */
+}
+
+TEST_P(DuplexBoth, WhatWasGatheredIsWrittenWhenItIsFreed) {
+        const string message = "{\"jsonrpc\":\"2.0\",\"method\":\"m\"}\n";
+
+        open(FRAMING_LINES, GetParam());
+        ASSERT_EQ(duplex_notify(duplex, "m", JsonRange{}), 0);
+        ASSERT_EQ(duplex_notify(duplex, "m", JsonRange{}), 0);
+        duplex = duplex_free(duplex);
+        EXPECT_EQ(plugin_reads(), message + message + "EOF");
 }
 
 TEST_P(DuplexBoth, WritesMessagesWithHeaders) {
