@@ -167,6 +167,8 @@ static int new_host(Daemon *daemon) {
 
         if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
                 config.seed = (uint64_t) getpid();
+        if (daemon->config.user) /* where this user's npx, uvx and node are */
+                manifest_set_command_path(getenv("PATH"));
         r = host_new(&config, &daemon->host);
         return r < 0 ? fail(r, "Cannot make the host") : 0;
 }

@@ -39,15 +39,17 @@ static int fail_at(JsonRange text, size_t offset, char **message, const char *fo
 /* KEYS: those of the object whose key STRING is; NULL: it is no key. */
 static int check_string(JsonRange text, JsonRange string, GHashTable *keys, char **message) {
         size_t offset = (size_t) (string.data - text.data);
-        g_autofree char *decoded = NULL;
+        g_autofree char *decoded = NULL, *quoted = NULL;
 
         if (!json_string_is_text(string))
                 return fail_at(text, offset, message, "a string with \\u0000 or half of a surrogate pair");
         if (!keys)
                 return 0;
         decoded = json_string_decode(string);
-        if (g_hash_table_contains(keys, decoded))
-                return fail_at(text, offset, message, "the key \"%s\" appears twice", decoded);
+        if (g_hash_table_contains(keys, decoded)) {
+                quoted = json_quote(decoded, strlen(decoded));
+                return fail_at(text, offset, message, "the key \"%s\" appears twice", quoted);
+        }
         g_hash_table_add(keys, g_steal_pointer(&decoded));
         return 0;
 }

@@ -22,7 +22,7 @@ typedef struct HostConfig {
         Arena *arena;
         Runtime *runtime;     /* NULL: none; supervised plugins fail with RuntimeUnavailable. Not owned */
         Record *record;       /* NULL: nothing is remembered. Not owned */
-        LogSink *log_sink;    /* NULL: stderr of plugins is only kept for `status`. Not owned */
+        LogSink *log_sink;    /* for stderr of plugins. Not owned */
         char **search_path;   /* of manifests; copied */
         const char *data_dir; /* PLUGIND_DATA_DIR of a plugin is data_dir/<id>; NULL: none */
         bool user;            /* serves one user: HOME and XDG_* are passed on to plugins */

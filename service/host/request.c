@@ -248,6 +248,7 @@ static void request_keep(Request *request, const char *method, JsonRange params)
 
 static int request_forward(Request *request, DialectOutgoing *outgoing, PlugindError *error) {
         Session *session = request->session;
+        int r;
 
         request->tracked = outgoing->tracked;
         request->endless = outgoing->endless;
@@ -255,8 +256,12 @@ static int request_forward(Request *request, DialectOutgoing *outgoing, PlugindE
                 request_keep(request, outgoing->method, outgoing->params);
                 deadline_disarm(request_deadlines(request), &request->deadline);
         }
-        return duplex_failed(duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing)), session,
-                             error);
+        r = duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing));
+        if (r < 0 && request->tracked && session->dialect->ops->finished) {
+                request->tracked = false;
+                session->dialect->ops->finished(session->dialect, request->id, (JsonRange){});
+        }
+        return duplex_failed(r, session, error);
 }
 
 /* Writes the request, or answers it in the plugin's stead. On failure *error is set and REQUEST still there. */
@@ -266,6 +271,8 @@ static int request_transmit(Request *request, const char *method, JsonRange para
 
         request_on_the_wire(request);
         outgoing.id = request->id;
+        if (request->caller_id)
+                outgoing.caller_id = JSON_RANGE(request->caller_id);
         switch (ask_dialect(request->session, &outgoing)) {
         case DIALECT_FORWARD:
                 r = request_forward(request, &outgoing, error);

@@ -2,7 +2,8 @@
 /*
  * What the files of a session share among themselves:
  *   session.c         the object, its states, what is desired of it
- *   session-run.c     one run of the plugin after the other: start, stop, failure, back-off, health, idle
+ *   session-run.c     one run of the plugin after the other: start, stop, failure, back-off
+ *   session-health.c  pings, and the end of what nobody uses
  *   session-talk.c    what comes in over the duplex, and what the dialect asks for
  *   session-attach.c  callers' lasting interests: binds, subscriptions, and who hears a notification
  *   request.c         Send, Cancel, Notify and their answers
@@ -66,6 +67,10 @@ struct Host {
         void *stopped_userdata;
 };
 
+static inline Deadlines *session_deadlines(const Session *session) {
+        return session->host->config.deadlines;
+}
+
 /* session.c */
 int session_new(Host *host, const char *id, const char *source, Manifest *manifest, const char *configuration, Session **ret);
 Session *session_free(Session *session);
@@ -86,7 +91,11 @@ void session_run_free(Session *session);
 void session_fail(Session *session, const char *stage, const char *reason, const PlugindError *error, const UnitExit *exit);
 /* Its greeting is done. */
 void session_become_active(Session *session);
+
+/* session-health.c */
 void session_pong(Session *session);
+void session_health_expired(Deadline *d);
+void session_idle_expired(Deadline *d);
 /* A caller came or went, or a request ended: is there still a reason to run? */
 void session_check_idle(Session *session);
 bool session_starts_on_demand(const Session *session);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One run of the plugin after the other: start, stop, failure, back-off, health, idle (design.md 4). */
+/* One run of the plugin after the other: start, stop, failure, back-off (design.md 4). */
 #include "host/session-private.h"
 
 #include "basic/log.h"
@@ -11,11 +11,7 @@
 #include <unistd.h>
 
 static Deadlines *run_deadlines(SessionRun *run) {
-        return run->session->host->config.deadlines;
-}
-
-static SessionRun *run_of(Deadline *d, size_t offset) {
-        return (SessionRun *) (void *) ((char *) d - offset);
+        return session_deadlines(run->session);
 }
 
 static void run_disarm(SessionRun *run) {
@@ -28,8 +24,6 @@ static void run_disarm(SessionRun *run) {
 static void run_timer_expired(Deadline *d);
 static void run_end_expired(Deadline *d);
 static void run_lost_expired(Deadline *d);
-static void run_health_expired(Deadline *d);
-static void run_idle_expired(Deadline *d);
 
 static SessionRun *run_new(Session *session) {
         SessionRun *run = g_new0(SessionRun, 1);
@@ -38,8 +32,8 @@ static SessionRun *run_new(Session *session) {
         run->timer.expired = run_timer_expired;
         run->end.expired = run_end_expired;
         run->lost.expired = run_lost_expired;
-        run->health.expired = run_health_expired;
-        run->idle.expired = run_idle_expired;
+        run->health.expired = session_health_expired;
+        run->idle.expired = session_idle_expired;
         return run;
 }
 
@@ -113,6 +107,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         session_changed(session, SESSION_PROPERTY_MAIN_PID);
         if (!session->log)
                 (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
+        plugin_log_set_pid(session->log, pid);
         r = plugin_log_attach(session->log, fd_log);
         if (r < 0)
                 log_session(LOG_WARNING, session->id, "%s: its stderr cannot be read: %s", session->id, strerror(-r));
@@ -294,6 +289,8 @@ void session_become_active(Session *session) {
         if (session->manifest->dialect->has_ping)
                 deadline_arm(run_deadlines(run), &run->health, session->manifest->health.interval_usec);
         session_check_idle(session);
+        if (session->dialect->ops->active)
+                session->dialect->ops->active(session->dialect);
         session_flush_waiting(session);
 }
 
@@ -316,7 +313,7 @@ static void run_end_with(SessionRun *run, int step) {
 }
 
 static void run_end_expired(Deadline *d) {
-        SessionRun *run = run_of(d, offsetof(SessionRun, end));
+        SessionRun *run = list_entry(d, SessionRun, end);
 
         if (run->end_step == END_TERM)
                 log_session(LOG_NOTICE, run->session->id, "%s: still there %g s after it was told to end, killing it", run->session->id,
@@ -504,7 +501,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
 }
 
 static void run_timer_expired(Deadline *d) {
-        SessionRun *run = run_of(d, offsetof(SessionRun, timer));
+        SessionRun *run = list_entry(d, SessionRun, timer);
         Session *session = run->session;
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
 
@@ -524,90 +521,9 @@ static void run_timer_expired(Deadline *d) {
 
 /* The stream has been gone for a while, the process has not. */
 static void run_lost_expired(Deadline *d) {
-        SessionRun *run = run_of(d, offsetof(SessionRun, lost));
+        SessionRun *run = list_entry(d, SessionRun, lost);
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
 
         plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin closed its output but did not exit");
         session_fail(run->session, run->active_since > 0 ? "run" : "greeting", "connection-lost", &error, NULL);
-}
-
-/* -- health and idleness -- */
-
-void session_pong(Session *session) {
-        if (session->run)
-                session->run->pings_failed = 0;
-}
-
-/* A busy plugin is not a dead one: one that works on a call, or says anything at all, is alive. */
-static bool session_shows_life(Session *session, uint64_t since) {
-        if (duplex_received_at(session->run->duplex) >= since)
-                return true;
-        list_foreach(node, &session->pending) {
-                Request *request = list_entry(node, Request, by_session);
-
-                if (request->answered && !request->endless)
-                        return true;
-        }
-        return false;
-}
-
-static void run_health_expired(Deadline *d) {
-        SessionRun *run = run_of(d, offsetof(SessionRun, health));
-        Session *session = run->session;
-        const Manifest *manifest = session->manifest;
-        uint64_t now = deadlines_now(run_deadlines(run));
-        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
-
-        if (session->state != SESSION_ACTIVE || !run->duplex)
-                return;
-        if (run->pinged_at == 0) {
-                bool quiet = duplex_received_at(run->duplex) + manifest->health.interval_usec <= now;
-
-                deadline_arm(run_deadlines(run), d, quiet ? manifest->health.timeout_usec : manifest->health.interval_usec);
-                if (quiet) {
-                        run->pinged_at = now;
-                        session->dialect->ops->ping(session->dialect);
-                }
-                return;
-        }
-        if (session_shows_life(session, run->pinged_at))
-                run->pings_failed = 0;
-        else if (++run->pings_failed >= manifest->health.failures) {
-                plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin did not answer %u pings in a row", run->pings_failed);
-                session_fail(session, "health", "health", &error, NULL);
-                return;
-        }
-        run->pinged_at = 0;
-        deadline_arm(run_deadlines(run), d, manifest->health.interval_usec);
-}
-
-bool session_starts_on_demand(const Session *session) {
-        return session_supervised(session) && session->manifest->activation == ACTIVATION_ON_DEMAND && session->desired_active &&
-               !session->unloading && !session->host->stopping;
-}
-
-static bool session_idle(Session *session) {
-        return session->state == SESSION_ACTIVE && session->manifest->activation == ACTIVATION_ON_DEMAND && session->in_flight == 0 &&
-               list_empty(&session->attachments);
-}
-
-/* Armed once and looked at again when it fires: re-arming it for every Send would cost more than the rest of the bookkeeping. */
-void session_check_idle(Session *session) {
-        SessionRun *run = session->run;
-
-        if (run && session_idle(session) && !deadline_armed(&run->idle))
-                deadline_arm(run_deadlines(run), &run->idle, session->manifest->timeouts.idle_usec);
-}
-
-static void run_idle_expired(Deadline *d) {
-        SessionRun *run = run_of(d, offsetof(SessionRun, idle));
-        Session *session = run->session;
-        uint64_t unused = deadlines_now(run_deadlines(run)) - run->used_at;
-
-        if (!session_idle(session))
-                return; /* armed again when it is */
-        if (unused < session->manifest->timeouts.idle_usec)
-                deadline_arm(run_deadlines(run), d, session->manifest->timeouts.idle_usec - unused);
-        else
-                session_stop(session, "idle");
 }

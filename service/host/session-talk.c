@@ -60,12 +60,12 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
         if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING) {
                 session_close_duplex(session, error);
                 if (!run->unit) /* external: that was its end */
-                        deadline_arm(session->host->config.deadlines, &run->timer, 0);
+                        deadline_arm(session_deadlines(session), &run->timer, 0);
         } else if (broken || !session_supervised(session))
                 session_fail(session, run->active_since > 0 ? "run" : "greeting", broken ? "protocol-error" : "connection-lost", error,
                              NULL);
         else
-                deadline_arm(session->host->config.deadlines, &run->lost, LOST_GRACE_USEC);
+                deadline_arm(session_deadlines(session), &run->lost, LOST_GRACE_USEC);
 }
 
 static const DuplexOps talk_ops = {
@@ -164,6 +164,10 @@ __attribute__((format(printf, 3, 4))) static void peer_log(void *peer, int prior
                 plugin_log_add(session->log, priority, "plugind: %s", message);
 }
 
+static const char *peer_caller_name(void *peer, Caller *caller) {
+        return caller->name;
+}
+
 static const DialectPeer talk_peer = {
         .request = peer_request,
         .notify = peer_notify,
@@ -175,6 +179,7 @@ static const DialectPeer talk_peer = {
         .farewell_said = peer_farewell_said,
         .remember_era = peer_remember_era,
         .log = peer_log,
+        .caller_name = peer_caller_name,
 };
 
 int session_need_dialect(Session *session) {
@@ -226,7 +231,7 @@ void session_close_duplex(Session *session, const PlugindError *error) {
         if (!run || !run->duplex)
                 return;
         run->duplex = duplex_free(run->duplex);
-        deadline_disarm(session->host->config.deadlines, &run->health);
+        deadline_disarm(session_deadlines(session), &run->health);
         session_fail_pending(session, error);
         session->dialect->ops->disconnected(session->dialect);
 }
@@ -244,6 +249,6 @@ int session_connect(Session *session, int fd, Framing framing, PlugindError *err
                 return session_not_active(session, error);
         r = session_open_duplex(session, fd, fd, framing, error);
         if (r >= 0 && session->state == SESSION_CONNECTING && session->run->duplex)
-                deadline_arm(session->host->config.deadlines, &session->run->timer, session->manifest->timeouts.start_usec);
+                deadline_arm(session_deadlines(session), &session->run->timer, session->manifest->timeouts.start_usec);
         return r;
 }
