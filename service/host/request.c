@@ -378,6 +378,7 @@ void session_flush_waiting(Session *session) {
 }
 
 void session_fail_pending(Session *session, const PlugindError *error) {
+        bool comes_back = !session->unloading && (session->state != SESSION_STOPPING || session->start_again);
         List lost;
         Request *request;
 
@@ -385,7 +386,7 @@ void session_fail_pending(Session *session, const PlugindError *error) {
         list_splice(&lost, &session->pending);
         while ((request = list_first(&lost, Request, by_session))) {
                 list_unlink(&request->by_session);
-                if (request->endless && request->caller && !session->unloading) {
+                if (request->endless && request->caller && comes_back) {
                         request_off_the_wire(request);
                         list_append(&session->waiting, &request->by_session);
                 } else
@@ -401,6 +402,15 @@ void session_fail_waiting(Session *session, const PlugindError *error) {
         list_splice(&lost, &session->waiting);
         while ((request = list_first(&lost, Request, by_session)))
                 request_fail(request, error);
+}
+
+void session_fail_waiting_once(Session *session, const PlugindError *error) {
+        list_foreach(node, &session->waiting) {
+                Request *request = list_entry(node, Request, by_session);
+
+                if (!request->endless)
+                        request_fail(request, error);
+        }
 }
 
 /* -- what callers ask for -- */
