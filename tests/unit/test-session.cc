@@ -392,3 +392,22 @@ TEST_F(SessionTest, ABoundSessionThatRunsCanBeDroppedWithTheHost) {
         host = host_free(host);
         EXPECT_NE(unloaded, "") << "never answered";
 }
+
+TEST_F(SessionTest, ACleanExitIsAlsoTheEndOfWhatHasNoDeadline) {
+        Session *session = load("listened", R"({"manifestVersion":1,"command":"/bin/true","dialect":"mcp","mcp":{"era":"modern"}})");
+        auto id_of = [](const std::string &line) {
+                size_t at = line.find("\"id\":") + 5;
+                return line.substr(at, line.find_first_of(",}", at) - at);
+        };
+        Sent sent;
+
+        send(session, alice, "subscriptions/listen", "{}", &sent);
+        process(0)->say(R"({"jsonrpc":"2.0","id":)" + id_of(process(0)->line()) +
+                        R"(,"result":{"supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"x","version":"1"}}})");
+        ASSERT_EQ(session->state, SESSION_ACTIVE);
+        ASSERT_NE(process(0)->line().find("subscriptions/listen"), std::string::npos);
+        process(0)->exit(CLD_EXITED, 0);
+        EXPECT_EQ(session->state, SESSION_INACTIVE) << "started again without a delay, for ever";
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST);
+        EXPECT_EQ(processes.size(), 1u);
+}
