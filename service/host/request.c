@@ -85,6 +85,7 @@ Request *session_find_request(Session *session, uint64_t id) {
 static void request_end(Request *request, const Answer *answer, JsonRange result, JsonRange error_object) {
         Session *session = request->session;
         RequestAnswered answered = request->answered;
+        SessionDone handed_on = request->handed_on;
         DialectAnswered dialect_answered = request->dialect_answered;
         void *userdata = request->userdata;
         uint64_t id = request->id;
@@ -97,6 +98,8 @@ static void request_end(Request *request, const Answer *answer, JsonRange result
                 dialect_answered(session->dialect, result, answer->error.code ? &answer->error : NULL, error_object, userdata);
         else if (answered)
                 answered(answer, userdata);
+        else if (handed_on)
+                handed_on(answer->error.code ? &answer->error : NULL, userdata);
 }
 
 static void request_fail(Request *request, const PlugindError *error) {
@@ -373,7 +376,7 @@ void session_flush_waiting(Session *session) {
                 if (notification_transmit(session, request->caller, method, range, &error) < 0)
                         log_session(LOG_NOTICE, session->id, "%s: a notification of %s was dropped: %s", session->id, request->caller->name,
                                     error.message);
-                request_free(request);
+                request_fail(request, &error); /* or all is well */
         }
 }
 
@@ -516,7 +519,8 @@ int session_send(Session *session, Caller *caller, const char *method, JsonRange
         return r;
 }
 
-int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, PlugindError *error) {
+int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, SessionDone done, void *userdata,
+                   PlugindError *error) {
         Request *request;
         int r;
 
@@ -525,12 +529,21 @@ int session_notify(Session *session, Caller *caller, const char *method, JsonRan
                 return r;
         if (session->run)
                 session->run->used_at = deadlines_now(session->host->config.deadlines);
-        if (session_ready(session))
-                return notification_transmit(session, caller, method, params, error);
+        if (session_ready(session)) {
+                r = notification_transmit(session, caller, method, params, error);
+                if (r >= 0 && done)
+                        done(NULL, userdata);
+                return r;
+        }
         request = request_new(session, caller);
+        request->handed_on = done;
+        request->userdata = userdata;
+        request->timeout_usec = session->manifest->timeouts.request_usec;
         r = quota_charge(session->host->quota, caller->uid, QUOTA_REQUESTS, 1, &request->charge, error);
-        if (r >= 0)
+        if (r >= 0) {
+                deadline_arm(request_deadlines(request), &request->deadline, request->timeout_usec);
                 r = request_wait(request, method, params, error);
+        }
         if (r < 0)
                 request_free(request);
         return r;
