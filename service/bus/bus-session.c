@@ -82,7 +82,7 @@ static void answered(const Answer *answer, void *userdata) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         int r = 0;
 
-        if (call->connection->callers && callers_vanishing(call->connection->callers))
+        if (call_vanishes(call))
                 return;
         if (answer->error.code != PLUGIND_ERROR_NONE)
                 call_fail(call, &answer->error);
