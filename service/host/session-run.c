@@ -168,9 +168,9 @@ static void unit_exited(Unit *unit, const UnitExit *exit, void *userdata) {
         if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING)
                 session_close_duplex(session, &error);
         else if (exit_is_clean(session, exit)) {
-                session_close_duplex(session, &error);
                 run_disarm(run);
                 session_transition(session, SESSION_STOPPING, "exited");
+                session_close_duplex(session, &error);
         } else
                 session_fail(session,
                              run->active_since > 0                ? "run"
@@ -262,7 +262,7 @@ void session_start(Session *session, const char *reason) {
         g_assert(session->state == SESSION_INACTIVE || session->state == SESSION_ERRORED);
 
         session->start_again = false;
-        if (session->host->stopping || session->unloading)
+        if (!session_may_start(session))
                 return;
         if (session->state == SESSION_ERRORED) {
                 session->restarts = 0;
@@ -458,10 +458,14 @@ static void session_next_attempt(Session *session) {
         }
 }
 
-static void session_fail_external(Session *session, const char *reason) {
+/* Nobody knows when it comes back, so nothing waits for that but what has no deadline. */
+static void session_fail_external(Session *session, const char *reason, const PlugindError *error) {
         session->run->active_since = 0;
+        session_fail_waiting_once(session, error);
         if (session->state == SESSION_ACTIVE)
                 session_transition(session, SESSION_CONNECTING, reason);
+        else
+                session_call_waiters(session);
 }
 
 void session_fail(Session *session, const char *stage, const char *reason, const PlugindError *error, const UnitExit *exit) {
@@ -473,7 +477,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
         session_close_duplex(session, error);
         run_disarm(run);
         if (!session_supervised(session)) {
-                session_fail_external(session, reason);
+                session_fail_external(session, reason, error);
                 return;
         }
         delay = session_next_delay(session, run->active_since > 0 ? now - run->active_since : 0);
