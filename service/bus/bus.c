@@ -19,11 +19,14 @@ char *session_path(const Session *session) {
 }
 
 Session *session_at(Bus *bus, const char *path) {
+        const char *label = g_str_has_prefix(path, SESSION_PREFIX "/") ? path + strlen(SESSION_PREFIX "/") : NULL;
         g_autofree char *id = NULL;
 
-        if (!bus->host || sd_bus_path_decode(path, SESSION_PREFIX, &id) <= 0)
+        if (!bus->host || !label)
                 return NULL;
-        return host_find(bus->host, id);
+        if (!strpbrk(label, "_/")) /* nothing is escaped, as in most: this is done for every call */
+                return host_find(bus->host, label);
+        return sd_bus_path_decode(path, SESSION_PREFIX, &id) > 0 ? host_find(bus->host, id) : NULL;
 }
 
 static int session_find(sd_bus *sd_bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {

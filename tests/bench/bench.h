@@ -50,6 +50,8 @@ typedef struct Row {
 void table_begin(const char *title, const char *compared_with, const char *measured);
 /* The medians of two series of equal length, and of the ratios of their rounds; both are emptied. */
 void table_compare(const Row *row, Series *compared, Series *measured);
+/* The same where the goal is of what was measured, not of the ratio. */
+void table_absolute(const Row *row, Series *compared, Series *measured);
 /* One figure, its goal being of the figure itself; the series is emptied. */
 void table_figure(const Row *row, Series *measured);
 

@@ -34,10 +34,13 @@ static pid_t start_strace(pid_t daemon, const char *file) {
         return strace;
 }
 
+/* What the process PID spends on each of SENDS calls; FILE is for the tool's own use. */
+typedef double (*Counter)(World *world, pid_t pid, const Target *target, const char *payload, size_t size, const char *file);
+
 /* The last line is the sum: "total  CALLS". */
-static double system_calls(World *world, const char *folder, const Target *target, const char *payload, size_t size) {
-        g_autofree char *file = g_build_filename(folder, "strace", NULL), *text = NULL;
-        pid_t strace = start_strace(world->daemon, file);
+static double system_calls(World *world, pid_t pid, const Target *target, const char *payload, size_t size, const char *file) {
+        g_autofree char *text = NULL;
+        pid_t strace = start_strace(pid, file);
         const char *total;
 
         target_repeat(world, target, payload, size, SENDS);
@@ -48,66 +51,66 @@ static double system_calls(World *world, const char *folder, const Target *targe
         return (double) g_ascii_strtoull(total + strlen("total"), NULL, 10) / SENDS;
 }
 
-static void callgrind_control(World *world, const char *what) {
-        g_autofree char *pid = g_strdup_printf("%i", world->daemon);
+static void callgrind_control(pid_t pid, const char *what) {
+        g_autofree char *number = g_strdup_printf("%i", pid);
         int output = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        pid_t control = must(process_start((char *[]){ (char *) "callgrind_control", (char *) what, pid, NULL }, NULL, output, -1));
+        pid_t control = must(process_start((char *[]){ (char *) "callgrind_control", (char *) what, number, NULL }, NULL, output, -1));
 
         close(output);
         if (must(process_wait(control, PATIENCE_USEC)) != 0)
                 fail("callgrind_control %s fails", what);
 }
 
-static double instructions(World *world, const char *folder, const Target *target, const char *payload, size_t size, unsigned dump) {
-        g_autofree char *name = g_strdup_printf("callgrind.out.%u", dump), *file = g_build_filename(folder, name, NULL);
+static double instructions(World *world, pid_t pid, const Target *target, const char *payload, size_t size, const char *file) {
         g_autofree char *text = NULL;
         const char *total;
 
-        callgrind_control(world, "--zero");
+        callgrind_control(pid, "--zero");
         target_repeat(world, target, payload, size, SENDS);
-        callgrind_control(world, "--dump");
+        callgrind_control(pid, "--dump");
         if (!g_file_get_contents(file, &text, NULL, NULL) || !(total = strstr(text, "\nsummary: ")))
                 fail("%s: no count of instructions", file);
         return (double) g_ascii_strtoull(total + strlen("\nsummary: "), NULL, 10) / SENDS;
 }
 
-static void measure(World *world, const char *folder, bool count_instructions) {
+/* Files are FOLDER/count.PID.N, as callgrind names what it dumps. */
+static void measure(World *world, const char *folder, const char *what, Counter count, double goal) {
         g_autofree char *path = world_load(world, "echo", "plugind", ECHO_BINARY, NULL);
-        unsigned dumps = 0;
+        pid_t pids[2] = { world->bare, world->daemon };
+        unsigned dump = 0;
 
         world_set_active(world, path);
         for (unsigned bytes = 0; bytes < 2; bytes++)
                 for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
-                        Target target = target_session(path, bytes);
+                        Target targets[2] = { target_bare(bytes), target_session(path, bytes) };
                         g_autofree char *payload = payload_new(sizes[i]);
-                        g_autofree char *what = g_strdup_printf("%s of a %s, %zu B", count_instructions ? "instructions" : "system calls",
-                                                                target.member, sizes[i]);
-                        Series figure = {};
+                        g_autofree char *row = g_strdup_printf("%s of a %s, %zu B", what, targets[1].member, sizes[i]);
+                        Series figures[2] = {};
 
-                        target_repeat(world, &target, payload, sizes[i], 50);
-                        series_add(&figure, count_instructions ? instructions(world, folder, &target, payload, sizes[i], ++dumps)
-                                                               : system_calls(world, folder, &target, payload, sizes[i]));
-                        table_figure(&(Row){ what, "", sizes[i] > 100 ? 0 : count_instructions ? 30000 : 8, false }, &figure);
+                        dump++;
+                        for (unsigned side = 0; side < 2; side++) {
+                                g_autofree char *file = g_strdup_printf("%s/count.%i.%u", folder, pids[side], dump);
+
+                                target_repeat(world, &targets[side], payload, sizes[i], 50);
+                                series_add(&figures[side], count(world, pids[side], &targets[side], payload, sizes[i], file));
+                        }
+                        table_absolute(&(Row){ row, "", sizes[i] > 100 ? 0 : goal, false }, &figures[0], &figures[1]);
                 }
 }
 
-static void measure_instructions(const Options *options) {
+void bench_cost(const Options *options) {
         g_autofree char *folder = options->profile ? g_canonicalize_filename(options->profile, NULL) : temporary_folder_new();
-        g_autofree char *file = g_strdup_printf("--callgrind-out-file=%s/callgrind.out", folder);
-        World *world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON,
-                                                .wrapper = (char *[]){ (char *) "valgrind", (char *) "--tool=callgrind", file, NULL } });
+        g_autofree char *file = g_strdup_printf("--callgrind-out-file=%s/count.%%p", folder);
+        World *world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON, .bare = true });
 
-        measure(world, folder, true);
+        table_begin("What a Send costs the daemon", "bare sd-bus echo", "plugind");
+        measure(world, folder, "system calls", system_calls, 8);
+        world_free(world);
+        world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON,
+                                         .bare = true,
+                                         .wrapper = (char *[]){ (char *) "valgrind", (char *) "--tool=callgrind", file, NULL } });
+        measure(world, folder, "instructions", instructions, 30000);
         world_free(world);
         if (!options->profile)
                 temporary_folder_free(g_steal_pointer(&folder));
-}
-
-void bench_cost(const Options *options) {
-        World *world = world_new(&(WorldSetup){ .kind = BUS_DBUS_DAEMON });
-
-        table_begin("What a Send costs the daemon", "", "plugind");
-        measure(world, world->folder, false);
-        world_free(world);
-        measure_instructions(options);
 }

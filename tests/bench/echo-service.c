@@ -34,7 +34,7 @@ int main(void) {
         sd_event *event = NULL;
         sd_bus *bus = NULL;
 
-        must(sd_event_default(&event));
+        must(sd_event_new(&event));
         must(sd_bus_open_user(&bus));
         must(sd_bus_attach_event(bus, event, 0));
         must(sd_bus_add_object_vtable(bus, NULL, BARE_PATH, BARE, vtable, NULL));

@@ -59,12 +59,12 @@ static void print_goal(const Row *row, double reached) {
 }
 
 static void print_value(double value, const char *unit) {
-        printf(" %.*f %s |", value < 100 ? 2 : value < 1000 ? 1 : 0, value, unit);
+        printf(" %.*f%s%s |", value < 100 ? 2 : value < 1000 ? 1 : 0, value, *unit ? " " : "", unit);
 }
 
-void table_compare(const Row *row, Series *compared, Series *measured) {
+static void print_comparison(const Row *row, Series *compared, Series *measured, bool absolute) {
+        double median = series_median(measured), low = G_MAXDOUBLE, high = 0;
         Series ratios = {};
-        double low = G_MAXDOUBLE, high = 0;
 
         g_assert(compared->count == measured->count);
         for (unsigned i = 0; i < measured->count; i++) {
@@ -76,12 +76,23 @@ void table_compare(const Row *row, Series *compared, Series *measured) {
         }
         printf("| %s |", row->what);
         print_value(series_median(compared), row->unit);
-        print_value(series_median(measured), row->unit);
-        printf(" %.2f (%.2f to %.2f) |", series_median(&ratios), low, high);
-        print_goal(row, series_median(&ratios));
+        print_value(median, row->unit);
+        printf(" %.2f", series_median(&ratios));
+        if (ratios.count > 1)
+                printf(" (%.2f to %.2f)", low, high);
+        printf(" |");
+        print_goal(row, absolute ? median : series_median(&ratios));
         series_clear(&ratios);
         series_clear(compared);
         series_clear(measured);
+}
+
+void table_compare(const Row *row, Series *compared, Series *measured) {
+        print_comparison(row, compared, measured, false);
+}
+
+void table_absolute(const Row *row, Series *compared, Series *measured) {
+        print_comparison(row, compared, measured, true);
 }
 
 void table_figure(const Row *row, Series *measured) {

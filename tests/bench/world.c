@@ -95,7 +95,7 @@ World *world_new(const WorldSetup *setup) {
                               "plugind.log");
         wait_name(world->client, PLUGIND, world->daemon);
         if (setup->bare) {
-                world->bare = start(world, NULL, (char *[]){ (char *) ECHO_SERVICE_BINARY, NULL }, bare_envp, "echo.log");
+                world->bare = start(world, setup->wrapper, (char *[]){ (char *) ECHO_SERVICE_BINARY, NULL }, bare_envp, "echo.log");
                 wait_name(world->client, BARE, world->bare);
         }
         return world;

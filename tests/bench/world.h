@@ -24,7 +24,7 @@ typedef struct World {
 
 typedef struct WorldSetup {
         BusKind kind;
-        char *const *wrapper; /* what plugind is run under; NULL: nothing */
+        char *const *wrapper; /* what plugind and the bare service are run under; NULL: nothing */
         const char *preload;  /* a library that plugind is started with; NULL: none */
         bool bare;            /* the bare echo service as well */
 } WorldSetup;
