@@ -9,7 +9,8 @@
 struct Callers {
         Connection *connection;
         GHashTable *senders; /* by unique name */
-        bool vanishing;
+        const char *vanishing; /* the name of who is just being freed */
+        bool all_vanish;
 };
 
 typedef struct Sender {
@@ -36,13 +37,13 @@ static void sender_free(void *data) {
 }
 
 static void callers_forget(Callers *callers, const char *name) {
-        callers->vanishing = true;
+        callers->vanishing = name;
         g_hash_table_remove(callers->senders, name);
-        callers->vanishing = false;
+        callers->vanishing = NULL;
 }
 
-bool callers_vanishing(const Callers *callers) {
-        return callers->vanishing;
+bool callers_vanishing(const Callers *callers, const char *name) {
+        return callers->all_vanish || !g_strcmp0(callers->vanishing, name);
 }
 
 Connection *caller_connection(const Caller *caller) {
@@ -237,7 +238,7 @@ int callers_new(Connection *connection, Callers **ret) {
 Callers *callers_free(Callers *callers) {
         if (!callers)
                 return NULL;
-        callers->vanishing = true;
+        callers->all_vanish = true;
         g_hash_table_unref(callers->senders);
         g_free(callers);
         return NULL;

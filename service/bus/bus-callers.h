@@ -30,5 +30,5 @@ int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Calle
 
 /* The connection that CALLER speaks on. */
 Connection *caller_connection(const Caller *caller);
-/* A caller that has vanished is just being freed: what it asked for need not be answered. */
-bool callers_vanishing(const Callers *callers);
+/* The caller NAME has vanished and is just being freed: what it asked for need not be answered. What others asked for may end with it. */
+bool callers_vanishing(const Callers *callers, const char *name);

@@ -82,7 +82,7 @@ static void answered(const Answer *answer, void *userdata) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         int r = 0;
 
-        if (call->connection->callers && callers_vanishing(call->connection->callers))
+        if (call_vanishes(call))
                 return;
         if (answer->error.code != PLUGIND_ERROR_NONE)
                 call_fail(call, &answer->error);
@@ -164,13 +164,18 @@ static int method_cancel(Call *call, PlugindError *error) {
 
 static int method_notify(Call *call, PlugindError *error) {
         const char *method, *params;
+        g_autoptr(Call) kept = NULL;
         int r = sd_bus_message_read(call->message, "ss", &method, &params);
 
         if (r >= 0)
                 r = options_read(call->message, NULL, NULL, error);
+        if (r < 0)
+                return r;
+        kept = call_keep(call);
+        r = session_notify(call->session, call->caller, method, params_range(params, strlen(params)), call_done, kept, error);
         if (r >= 0)
-                r = session_notify(call->session, call->caller, method, params_range(params, strlen(params)), error);
-        return r < 0 ? r : call_reply_empty(call);
+                g_steal_pointer(&kept);
+        return r;
 }
 
 static int method_subscribe(Call *call, PlugindError *error) {

@@ -124,9 +124,17 @@ void call_fail(Call *call, const PlugindError *error) {
         signal_queue_sent(call->connection->bus->signals, call->connection, 0);
 }
 
+bool call_vanishes(const Call *call) {
+        const Callers *callers = call->connection->callers;
+
+        return callers && callers_vanishing(callers, sd_bus_message_get_sender(call->message));
+}
+
 void call_done(const PlugindError *error, void *userdata) {
         g_autoptr(Call) call = userdata;
 
+        if (call_vanishes(call))
+                return;
         if (error)
                 call_fail(call, error);
         else

@@ -38,6 +38,8 @@ Call *call_keep(const Call *call);
 Call *call_free(Call *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_free)
 
+/* Whoever called has just vanished. */
+bool call_vanishes(const Call *call);
 /* Sends REPLY, and before it what else is waiting about the object that was called. SIZE: about how many bytes. */
 int call_reply(Call *call, sd_bus_message *reply, size_t size);
 int call_reply_empty(Call *call);

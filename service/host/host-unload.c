@@ -89,8 +89,13 @@ int host_unload_init(Host *host) {
 }
 
 void host_unload_done(Host *host) {
-        list_foreach(node, &host->unloads)
-                g_free(list_entry(node, Unload, by_host));
+        list_foreach(node, &host->unloads) {
+                Unload *unload = list_entry(node, Unload, by_host);
+
+                if (unload->done)
+                        unload->done(NULL, unload->userdata);
+                g_free(unload);
+        }
         sd_event_source_disable_unref(host->reaper);
 }
 

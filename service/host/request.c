@@ -85,6 +85,7 @@ Request *session_find_request(Session *session, uint64_t id) {
 static void request_end(Request *request, const Answer *answer, JsonRange result, JsonRange error_object) {
         Session *session = request->session;
         RequestAnswered answered = request->answered;
+        SessionDone handed_on = request->handed_on;
         DialectAnswered dialect_answered = request->dialect_answered;
         void *userdata = request->userdata;
         uint64_t id = request->id;
@@ -97,6 +98,8 @@ static void request_end(Request *request, const Answer *answer, JsonRange result
                 dialect_answered(session->dialect, result, answer->error.code ? &answer->error : NULL, error_object, userdata);
         else if (answered)
                 answered(answer, userdata);
+        else if (handed_on)
+                handed_on(answer->error.code ? &answer->error : NULL, userdata);
 }
 
 static void request_fail(Request *request, const PlugindError *error) {
@@ -158,7 +161,7 @@ void session_answered(Session *session, const JsonRpcMessage *message) {
         else if (log_enabled(LOG_DEBUG)) {
                 g_autofree char *quoted = json_quote(message->id.data, message->id.size);
 
-                log_session(LOG_DEBUG, session->id, "%s: dropped an answer to %s, which nobody waits for (any more)", session->id, quoted);
+                log_session(LOG_DEBUG, session->id, "dropped an answer to %s, which nobody waits for (any more)", quoted);
         }
 }
 
@@ -371,13 +374,13 @@ void session_flush_waiting(Session *session) {
                         continue;
                 }
                 if (notification_transmit(session, request->caller, method, range, &error) < 0)
-                        log_session(LOG_NOTICE, session->id, "%s: a notification of %s was dropped: %s", session->id, request->caller->name,
-                                    error.message);
-                request_free(request);
+                        log_session(LOG_NOTICE, session->id, "a notification of %s was dropped: %s", request->caller->name, error.message);
+                request_fail(request, &error); /* or all is well */
         }
 }
 
 void session_fail_pending(Session *session, const PlugindError *error) {
+        bool comes_back = !session->unloading && (session->state != SESSION_STOPPING || session->start_again);
         List lost;
         Request *request;
 
@@ -385,7 +388,7 @@ void session_fail_pending(Session *session, const PlugindError *error) {
         list_splice(&lost, &session->pending);
         while ((request = list_first(&lost, Request, by_session))) {
                 list_unlink(&request->by_session);
-                if (request->endless && request->caller && !session->unloading) {
+                if (request->endless && request->caller && comes_back) {
                         request_off_the_wire(request);
                         list_append(&session->waiting, &request->by_session);
                 } else
@@ -401,6 +404,15 @@ void session_fail_waiting(Session *session, const PlugindError *error) {
         list_splice(&lost, &session->waiting);
         while ((request = list_first(&lost, Request, by_session)))
                 request_fail(request, error);
+}
+
+void session_fail_waiting_once(Session *session, const PlugindError *error) {
+        list_foreach(node, &session->waiting) {
+                Request *request = list_entry(node, Request, by_session);
+
+                if (!request->endless)
+                        request_fail(request, error);
+        }
 }
 
 /* -- what callers ask for -- */
@@ -506,7 +518,8 @@ int session_send(Session *session, Caller *caller, const char *method, JsonRange
         return r;
 }
 
-int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, PlugindError *error) {
+int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, SessionDone done, void *userdata,
+                   PlugindError *error) {
         Request *request;
         int r;
 
@@ -515,12 +528,21 @@ int session_notify(Session *session, Caller *caller, const char *method, JsonRan
                 return r;
         if (session->run)
                 session->run->used_at = deadlines_now(session->host->config.deadlines);
-        if (session_ready(session))
-                return notification_transmit(session, caller, method, params, error);
+        if (session_ready(session)) {
+                r = notification_transmit(session, caller, method, params, error);
+                if (r >= 0 && done)
+                        done(NULL, userdata);
+                return r;
+        }
         request = request_new(session, caller);
+        request->handed_on = done;
+        request->userdata = userdata;
+        request->timeout_usec = session->manifest->timeouts.request_usec;
         r = quota_charge(session->host->quota, caller->uid, QUOTA_REQUESTS, 1, &request->charge, error);
-        if (r >= 0)
+        if (r >= 0) {
+                deadline_arm(request_deadlines(request), &request->deadline, request->timeout_usec);
                 r = request_wait(request, method, params, error);
+        }
         if (r < 0)
                 request_free(request);
         return r;

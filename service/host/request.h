@@ -38,6 +38,7 @@ struct Request {
         Caller *caller; /* NULL: the host's own, or the caller has gone */
         ListNode by_caller;
         RequestAnswered answered;
+        void (*handed_on)(const PlugindError *error, void *userdata); /* of a notification that waits; may be NULL */
         void *userdata;
         char *caller_id;       /* JSON text or NULL */
         char *method, *params; /* kept only while waiting, and for endless ones; NUL-terminated */

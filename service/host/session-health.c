@@ -52,7 +52,7 @@ void session_health_expired(Deadline *d) {
 
 bool session_starts_on_demand(const Session *session) {
         return session_supervised(session) && session->manifest->activation == ACTIVATION_ON_DEMAND && session->desired_active &&
-               !session->unloading && !session->host->stopping;
+               session_may_start(session);
 }
 
 static bool session_idle(Session *session) {

@@ -71,10 +71,17 @@ static inline Deadlines *session_deadlines(const Session *session) {
         return session->host->config.deadlines;
 }
 
+/* Not one that is leaving. */
+static inline bool session_may_start(const Session *session) {
+        return !session->unloading && !session->host->stopping;
+}
+
 /* session.c */
 int session_new(Host *host, const char *id, const char *source, Manifest *manifest, const char *configuration, Session **ret);
 Session *session_free(Session *session);
 void session_transition(Session *session, SessionState state, const char *reason);
+/* Answers whoever waits for the state to settle, if it has. */
+void session_call_waiters(Session *session);
 void session_changed(Session *session, uint32_t properties);
 /* Takes ERROR's message (may be NULL: clears). STAGE is static. */
 void session_set_failure(Session *session, const char *stage, const PlugindError *error, const UnitExit *exit);
@@ -118,6 +125,8 @@ void session_deliver(Session *session, DialectIncoming *incoming);
 void session_flush_waiting(Session *session);
 void session_fail_pending(Session *session, const PlugindError *error);
 void session_fail_waiting(Session *session, const PlugindError *error);
+/* All but what is endless. */
+void session_fail_waiting_once(Session *session, const PlugindError *error);
 /* A response of the plugin. */
 void session_answered(Session *session, const JsonRpcMessage *message);
 /* A message that was no good, for request ID. False if there is no such request. */

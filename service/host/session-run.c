@@ -110,7 +110,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         plugin_log_set_pid(session->log, pid);
         r = plugin_log_attach(session->log, fd_log);
         if (r < 0)
-                log_session(LOG_WARNING, session->id, "%s: its stderr cannot be read: %s", session->id, strerror(-r));
+                log_session(LOG_WARNING, session->id, "its stderr cannot be read: %s", strerror(-r));
         if (session_open_duplex(session, fd_in, fd_out, session->manifest->framing, &error) >= 0)
                 return;
         close(fd_in);
@@ -168,9 +168,9 @@ static void unit_exited(Unit *unit, const UnitExit *exit, void *userdata) {
         if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING)
                 session_close_duplex(session, &error);
         else if (exit_is_clean(session, exit)) {
-                session_close_duplex(session, &error);
                 run_disarm(run);
                 session_transition(session, SESSION_STOPPING, "exited");
+                session_close_duplex(session, &error);
         } else
                 session_fail(session,
                              run->active_since > 0                ? "run"
@@ -262,7 +262,7 @@ void session_start(Session *session, const char *reason) {
         g_assert(session->state == SESSION_INACTIVE || session->state == SESSION_ERRORED);
 
         session->start_again = false;
-        if (session->host->stopping || session->unloading)
+        if (!session_may_start(session))
                 return;
         if (session->state == SESSION_ERRORED) {
                 session->restarts = 0;
@@ -316,7 +316,7 @@ static void run_end_expired(Deadline *d) {
         SessionRun *run = list_entry(d, SessionRun, end);
 
         if (run->end_step == END_TERM)
-                log_session(LOG_NOTICE, run->session->id, "%s: still there %g s after it was told to end, killing it", run->session->id,
+                log_session(LOG_NOTICE, run->session->id, "still there %g s after it was told to end, killing it",
                             (double) run->session->manifest->timeouts.stop_usec / (double) USEC_PER_SEC);
         run_end_with(run, run->end_step + 1);
 }
@@ -458,10 +458,14 @@ static void session_next_attempt(Session *session) {
         }
 }
 
-static void session_fail_external(Session *session, const char *reason) {
+/* Nobody knows when it comes back, so nothing waits for that but what has no deadline. */
+static void session_fail_external(Session *session, const char *reason, const PlugindError *error) {
         session->run->active_since = 0;
+        session_fail_waiting_once(session, error);
         if (session->state == SESSION_ACTIVE)
                 session_transition(session, SESSION_CONNECTING, reason);
+        else
+                session_call_waiters(session);
 }
 
 void session_fail(Session *session, const char *stage, const char *reason, const PlugindError *error, const UnitExit *exit) {
@@ -473,7 +477,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
         session_close_duplex(session, error);
         run_disarm(run);
         if (!session_supervised(session)) {
-                session_fail_external(session, reason);
+                session_fail_external(session, reason, error);
                 return;
         }
         delay = session_next_delay(session, run->active_since > 0 ? now - run->active_since : 0);
@@ -487,7 +491,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
                 session_set_failure(session, stage, &limit, exit);
                 run->give_up = true;
         }
-        log_session(LOG_WARNING, session->id, "%s: %s%s", session->id, session->failure.message, run->give_up ? "" : ", restarting it");
+        log_session(LOG_WARNING, session->id, "%s%s", session->failure.message, run->give_up ? "" : ", restarting it");
         session_transition(session, SESSION_RESTARTING, reason);
         if (session->state != SESSION_RESTARTING)
                 return;

@@ -79,6 +79,7 @@ Session *session_free(Session *session) {
 
         if (!session)
                 return NULL;
+        session->unloading = true; /* whatever its end brings about starts nothing and keeps nothing */
         (void) plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "session \"%s\" is gone", session->id);
         session_run_free(session);
         session_fail_pending(session, &error);
@@ -181,7 +182,7 @@ static void waiter_call(Waiter *waiter, Session *session) {
         g_free(waiter);
 }
 
-static void session_call_waiters(Session *session) {
+void session_call_waiters(Session *session) {
         List settled;
         Waiter *waiter;
 
@@ -205,8 +206,8 @@ void session_transition(Session *session, SessionState state, const char *reason
         session->state_changed_at = realtime_now();
         if (state == SESSION_ACTIVE)
                 session->started_at = session->state_changed_at;
-        log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s: %s -> %s (%s)%s%s", session->id, states[old].name,
-                    states[state].name, reason, state == SESSION_ERRORED ? ": " : "",
+        log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s -> %s (%s)%s%s", states[old].name, states[state].name,
+                    reason, state == SESSION_ERRORED ? ": " : "",
                     state == SESSION_ERRORED && session->failure.message ? session->failure.message : "");
         session_changed(session, SESSION_PROPERTY_REPORTED_STATE | SESSION_PROPERTY_STATE_CHANGED_AT |
                                          (state == SESSION_ACTIVE ? SESSION_PROPERTY_STARTED_AT : 0));
@@ -248,7 +249,7 @@ void session_set_desired(Session *session, bool active, const char *reason, Sess
         if (active && (session->state == SESSION_INACTIVE || session->state == SESSION_ERRORED))
                 session_start(session, reason);
         else if (active && session->state == SESSION_STOPPING)
-                session->start_again = true;
+                session->start_again = session_may_start(session);
         else if (!active)
                 session_stop(session, reason);
         session_wait(session, active ? session_supervised(session) ? WANT_ACTIVE : WANT_ANY : WANT_INACTIVE, done, userdata);
@@ -259,7 +260,7 @@ void session_restart(Session *session, SessionDone done, void *userdata) {
         if (session->state == SESSION_INACTIVE || session->state == SESSION_ERRORED)
                 session_start(session, "requested");
         else {
-                session->start_again = true;
+                session->start_again = session_may_start(session);
                 session_stop(session, "restart");
         }
         session_wait(session, session_supervised(session) ? WANT_ACTIVE : WANT_ANY, done, userdata);
@@ -267,7 +268,8 @@ void session_restart(Session *session, SessionDone done, void *userdata) {
 
 void session_reset_failed(Session *session) {
         session->restarts = 0;
-        session_set_failure(session, NULL, NULL, NULL);
+        if (!session->run || !session->run->give_up) /* else it is about to be `errored`, for that reason */
+                session_set_failure(session, NULL, NULL, NULL);
         session_changed(session, SESSION_PROPERTY_RESTARTS);
         if (session->run) {
                 session->run->restart_step = 0;

@@ -136,7 +136,9 @@ int session_send(Session *session, Caller *caller, const char *method, JsonRange
                  RequestAnswered answered, void *userdata, PlugindError *error);
 /* CALLER_ID as in SendOptions.id. The request is answered with Cancelled. InvalidArgs if the caller has none of that id here. */
 int session_cancel(Session *session, Caller *caller, const char *caller_id, PlugindError *error);
-int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, PlugindError *error);
+/* DONE (may be NULL) is called when it has been handed on to the plugin, or never will be: a caller that leaves takes what waits along. */
+int session_notify(Session *session, Caller *caller, const char *method, JsonRange params, SessionDone done, void *userdata,
+                   PlugindError *error);
 
 /* Replaces what CALLER subscribed to; METHODS NULL or empty: all notifications. */
 int session_subscribe(Session *session, Caller *caller, char *const *methods, PlugindError *error);

@@ -75,6 +75,22 @@ TEST_P(Crowd, SomebodyWhoSendsAndLeavesDisturbsNobody) {
         EXPECT_TRUE(steady.poll([&] { return steady.get("x", "InFlight") == "0"; }));
 }
 
+/* The session goes with who bound it, at once since nothing of it runs; others who wait for it hear of that. */
+TEST_P(Crowd, WhoLeavesTakesNobodyElsesAnswersAlong) {
+        auto leaver = std::make_unique<Client>(address());
+        Client other(address());
+
+        bad_plugin("bound", "jsonrpc", "die", "\"restart\": {\"delay\": 60, \"maxDelay\": 60}");
+        ASSERT_EQ(leaver->host("Load", "sa{sv}", "bound", 1, "bind", "b", 1).outcome(), "ok");
+        ASSERT_EQ(other.session("bound", "SetActiveState", "sa{sv}", "active", 0).outcome(), "ok");
+        ASSERT_TRUE(other.wait_property("bound", "ReportedState", "restarting"));
+        Client::Pending answer = other.session_async("bound", "Send", "ssa{sv}", "echo", "[1]", 0);
+        ASSERT_TRUE(other.poll([&] { return other.get("bound", "InFlight") == "1"; }));
+        leaver.reset();
+        ASSERT_TRUE(other.wait([&] { return answer->answered; }, 5'000'000));
+        EXPECT_EQ(answer->error, "org.plugind1.Error.NotActive") << answer->outcome();
+}
+
 /* While its caller does not read, the bus takes no more, and then the plugin is not read; when it reads again all is there. */
 TEST_P(Crowd, ASlowReaderLosesNothing) {
         Client slow(address()), other(address());

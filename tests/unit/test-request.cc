@@ -198,9 +198,9 @@ TEST_F(RequestTest, NotifyIsWrittenInOrderWithSends) {
         Session *other = load("other", manifest());
         Sent sent;
 
-        EXPECT_EQ(session_notify(other, alice, "first", JsonRange{ "[1]", 3 }, nullptr), 0);
+        EXPECT_EQ(session_notify(other, alice, "first", JsonRange{ "[1]", 3 }, nullptr, nullptr, nullptr), 0);
         send(other, alice, "second", "", &sent);
-        EXPECT_EQ(session_notify(other, alice, "third", JsonRange{}, nullptr), 0);
+        EXPECT_EQ(session_notify(other, alice, "third", JsonRange{}, nullptr, nullptr, nullptr), 0);
         std::string first = process(1)->line();
         EXPECT_NE(first.find("first"), std::string::npos) << first;
         EXPECT_EQ(first.find("\"id\""), std::string::npos) << first;
@@ -225,4 +225,26 @@ TEST_F(RequestTest, APluginThatDoesNotReadFillsItsQueueAndNothingElse) {
         std::string id = id_of(process(1)->line());
         process(1)->say("{\"jsonrpc\":\"2.0\",\"id\":" + id + ",\"result\":1}");
         EXPECT_EQ(fine.result, "1");
+}
+
+TEST_F(RequestTest, ANotifyIsAnsweredWhenThePluginHasIt) {
+        Session *other = load("other", R"({"manifestVersion":1,"command":"/bin/true","dialect":"plugind"})");
+        auto done = [](const PlugindError *error, void *userdata) {
+                *static_cast<std::string *>(userdata) = error ? plugind_error_code_name(error->code) : "ok";
+        };
+        std::string first, second, third;
+
+        ASSERT_EQ(session_notify(other, alice, "first", JsonRange{}, done, &first, nullptr), 0);
+        ASSERT_EQ(session_notify(other, bob, "second", JsonRange{}, done, &second, nullptr), 0);
+        turn();
+        EXPECT_EQ(first, "") << "the plugin has not greeted yet: a caller that takes this as done and leaves would take it along";
+        bob = caller_free(bob);
+        EXPECT_EQ(second, "Cancelled");
+        std::string id = id_of(process(1)->line());
+        process(1)->say("{\"jsonrpc\":\"2.0\",\"id\":" + id + ",\"result\":{\"protocol\":1}}");
+        EXPECT_EQ(first, "ok");
+        EXPECT_NE(process(1)->line().find("\"first\""), std::string::npos);
+        ASSERT_EQ(session_notify(other, alice, "third", JsonRange{}, done, &third, nullptr), 0);
+        EXPECT_EQ(third, "ok");
+        EXPECT_NE(process(1)->line().find("\"third\""), std::string::npos);
 }

@@ -318,3 +318,110 @@ TEST_F(SessionTest, AnExternalPluginConnectsAndComesBack) {
         turn();
         EXPECT_EQ(session->state, SESSION_INACTIVE);
 }
+
+TEST_F(SessionTest, TheLastFailureStaysToBeReadOverARestartAndGoesWithTheNextStart) {
+        Session *session = load("memory", manifest());
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        process(0)->exit(CLD_KILLED, SIGABRT);
+        until([&] { return session->state == SESSION_ACTIVE; });
+        ASSERT_NE(session->failure.message, nullptr);
+        EXPECT_NE(strstr(session->failure.message, "SIGABRT"), nullptr);
+        session_set_desired(session, false, "requested", nullptr, nullptr);
+        process(1)->exit(CLD_EXITED, 0);
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        EXPECT_EQ(session->failure.message, nullptr);
+}
+
+TEST_F(SessionTest, WhatIsUnloadedIsNotStartedAgainByWhoeverAsksMeanwhile) {
+        std::string unloaded, restarted, started;
+
+        Session *session = load("leaving", manifest());
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        ASSERT_EQ(host_unload(host, "leaving", alice, false, store_error, &unloaded, nullptr), 0);
+        session_restart(session, store_error, &restarted);
+        session_set_desired(session, true, "requested", store_error, &started);
+        process(0)->exit(CLD_EXITED, 0);
+        EXPECT_EQ(unloaded, "ok");
+        EXPECT_EQ(restarted.find("StartFailed"), 0u) << restarted;
+        EXPECT_EQ(started.find("StartFailed"), 0u) << started;
+        EXPECT_EQ(host_find(host, "leaving"), nullptr);
+        EXPECT_EQ(processes.size(), 1u);
+}
+
+TEST_F(SessionTest, ARestartDoesNotKeepTheHostFromStopping) {
+        std::string done;
+
+        Session *session = load("a", manifest());
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        host_stop(host, store_error, &done);
+        turn();
+        session_restart(session, nullptr, nullptr);
+        process(0)->exit(CLD_EXITED, 0);
+        EXPECT_EQ(done, "ok");
+        EXPECT_EQ(session->state, SESSION_INACTIVE);
+        EXPECT_EQ(processes.size(), 1u);
+}
+
+TEST_F(SessionTest, AnExternalPluginThatGoesWhileGreetingLeavesNobodyWaiting) {
+        std::string text = R"({"manifestVersion":1,"type":"external","dialect":"plugind"})", settled;
+        Sent sent;
+        int fds[2];
+
+        Session *session = load("outside", text);
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        ASSERT_EQ(session_connect(session, fds[0], FRAMING_LINES, nullptr), 0);
+        session_when_settled(session, store_error, &settled);
+        send(session, alice, "m", "", &sent, nullptr, false, USEC_INFINITY);
+        EXPECT_EQ(settled, "");
+        EXPECT_FALSE(sent.done);
+        close(fds[1]);
+        turn();
+        EXPECT_EQ(session->state, SESSION_CONNECTING);
+        EXPECT_EQ(settled, "ok");
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST) << sent.message;
+}
+
+TEST_F(SessionTest, AResetWhileTheLastOneEndsDoesNotHideWhyItFailed) {
+        Session *session = load("no", manifest(R"(,"restart":"never")"));
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        process(0)->close_stdout();
+        until([&] { return session->state == SESSION_RESTARTING; });
+        session_reset_failed(session);
+        process(0)->exit(CLD_KILLED, SIGTERM);
+        EXPECT_EQ(session->state, SESSION_ERRORED);
+        ASSERT_NE(session->failure.message, nullptr);
+        EXPECT_NE(session->failure.message[0], 0);
+}
+
+TEST_F(SessionTest, ABoundSessionThatRunsCanBeDroppedWithTheHost) {
+        std::string unloaded;
+
+        Session *session = load("bound", manifest(), true, alice);
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        session = load("leaving", manifest());
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        ASSERT_EQ(host_unload(host, "leaving", alice, false, store_error, &unloaded, nullptr), 0);
+        host = host_free(host);
+        EXPECT_NE(unloaded, "") << "never answered";
+}
+
+TEST_F(SessionTest, ACleanExitIsAlsoTheEndOfWhatHasNoDeadline) {
+        Session *session = load("listened", R"({"manifestVersion":1,"command":"/bin/true","dialect":"mcp","mcp":{"era":"modern"}})");
+        auto id_of = [](const std::string &line) {
+                size_t at = line.find("\"id\":") + 5;
+                return line.substr(at, line.find_first_of(",}", at) - at);
+        };
+        Sent sent;
+
+        send(session, alice, "subscriptions/listen", "{}", &sent);
+        process(0)->say(R"({"jsonrpc":"2.0","id":)" + id_of(process(0)->line()) +
+                        R"(,"result":{"supportedVersions":["2026-07-28"],"capabilities":{},"serverInfo":{"name":"x","version":"1"}}})");
+        ASSERT_EQ(session->state, SESSION_ACTIVE);
+        ASSERT_NE(process(0)->line().find("subscriptions/listen"), std::string::npos);
+        process(0)->exit(CLD_EXITED, 0);
+        EXPECT_EQ(session->state, SESSION_INACTIVE) << "started again without a delay, for ever";
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST);
+        EXPECT_EQ(processes.size(), 1u);
+}
