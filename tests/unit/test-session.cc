@@ -429,3 +429,15 @@ TEST_F(SessionTest, AGreetingIsAPropertyOnlyIfItHasAPropertysSize) {
         EXPECT_STREQ(session_name(session), "x");
         EXPECT_EQ(session->greeting, nullptr);
 }
+
+TEST_F(SessionTest, IdlenessBeginsWhenTheLastAnswerCame) {
+        Session *session = load("long", manifest(R"(,"timeouts":{"idle":0.3})"));
+        Sent sent;
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        send(session, alice, "m", "", &sent, nullptr, false, 250000);
+        until([&] { return sent.done; });
+        uint64_t answered = deadlines_now(deadlines);
+        until([&] { return session->state == SESSION_STOPPING; });
+        EXPECT_GE(deadlines_now(deadlines) - answered, 290000u);
+}
