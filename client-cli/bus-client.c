@@ -128,6 +128,8 @@ int ctl_connect(Ctl *ctl) {
         int r = open_bus(ctl);
         if (r >= 0)
                 return EXIT_OK;
+        if (report_lost_carrier(ctl, r)) /* so soon that nothing could be said */
+                return EXIT_FAILED;
 
         const char *variable = ctl->user ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS", *address = g_getenv(variable);
         if (ctl->host || ctl->machine)

@@ -103,14 +103,12 @@ static void write_journal(int priority, const char *session, const char *file, i
 }
 
 /* One write per line, so that lines of several writers do not mix. A terminal's reader has no use for the level. */
-static void write_stderr(int priority, const char *session, const char *message) {
+static void write_stderr(int priority, const char *message) {
         struct pollfd writable = { STDERR_FILENO, POLLOUT, 0 };
         g_autoptr(GString) line = g_string_new(NULL);
 
         if (!to_terminal)
                 g_string_append_printf(line, "<%i>", priority);
-        if (session)
-                g_string_append_printf(line, "%s: ", session);
         append_one_line(line, message);
         if (poll(&writable, 1, PATIENCE_MSEC) > 0 && write(STDERR_FILENO, line->str, line->len) < 0)
                 return; /* there is nobody left to tell */
@@ -126,10 +124,15 @@ void log_full(int priority, const char *session, const char *file, int line, con
         va_start(args, format);
         message = g_strdup_vprintf(format, args);
         va_end(args);
+        if (session) {
+                g_autofree char *bare = message;
+
+                message = g_strdup_printf("%s: %s", session, bare);
+        }
 
         if (journal >= 0)
                 write_journal(LOG_PRI(priority), session, file, line, function, message);
         else
-                write_stderr(LOG_PRI(priority), session, message);
+                write_stderr(LOG_PRI(priority), message);
         errno = saved_errno;
 }

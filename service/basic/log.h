@@ -13,7 +13,7 @@ void log_open(LogTarget target, int max_priority);
 bool log_journal_listens(void);
 int log_priority_from_string(const char *name); /* "err", "warning", "info", "debug" or 0..7; -EINVAL */
 
-/* SESSION (may be NULL) becomes the field PLUGIND_SESSION. Keeps errno. */
+/* SESSION (may be NULL) becomes the field PLUGIND_SESSION, and the message begins with it. Keeps errno. */
 void log_full(int priority, const char *session, const char *file, int line, const char *function, const char *format, ...)
         __attribute__((format(printf, 6, 7)));
 bool log_enabled(int priority);

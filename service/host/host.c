@@ -291,10 +291,8 @@ static void session_take_manifest(Session *session, Manifest *manifest) {
         Manifest *old = session->manifest;
 
         if (running && (manifest->type != old->type || dialect_setup_differs(old, manifest))) {
-                log_session(
-                        LOG_NOTICE, session->id,
-                        "%s: its type, dialect or configuration changed; that counts when it has been stopped and plugind reloads again",
-                        session->id);
+                log_session(LOG_NOTICE, session->id,
+                            "its type, dialect or configuration changed; that counts when it has been stopped and plugind reloads again");
                 return;
         }
         if (dialect_setup_differs(old, manifest))
@@ -312,7 +310,7 @@ static void session_reload(Session *session, void *userdata) {
         if (!session->source || session->unloading)
                 return;
         if (read_manifest(session->host, session->source, session->id, &manifest, &error) < 0)
-                log_session(LOG_WARNING, session->id, "%s keeps its old manifest: %s", session->id, error.message);
+                log_session(LOG_WARNING, session->id, "it keeps its old manifest: %s", error.message);
         else
                 session_take_manifest(session, manifest);
         manifest_unref(manifest);

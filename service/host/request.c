@@ -164,7 +164,7 @@ void session_answered(Session *session, const JsonRpcMessage *message) {
         else if (log_enabled(LOG_DEBUG)) {
                 g_autofree char *quoted = json_quote(message->id.data, message->id.size);
 
-                log_session(LOG_DEBUG, session->id, "%s: dropped an answer to %s, which nobody waits for (any more)", session->id, quoted);
+                log_session(LOG_DEBUG, session->id, "dropped an answer to %s, which nobody waits for (any more)", quoted);
         }
 }
 
@@ -377,8 +377,7 @@ void session_flush_waiting(Session *session) {
                         continue;
                 }
                 if (notification_transmit(session, request->caller, method, range, &error) < 0)
-                        log_session(LOG_NOTICE, session->id, "%s: a notification of %s was dropped: %s", session->id, request->caller->name,
-                                    error.message);
+                        log_session(LOG_NOTICE, session->id, "a notification of %s was dropped: %s", request->caller->name, error.message);
                 request_fail(request, &error); /* or all is well */
         }
 }

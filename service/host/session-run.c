@@ -110,7 +110,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         plugin_log_set_pid(session->log, pid);
         r = plugin_log_attach(session->log, fd_log);
         if (r < 0)
-                log_session(LOG_WARNING, session->id, "%s: its stderr cannot be read: %s", session->id, strerror(-r));
+                log_session(LOG_WARNING, session->id, "its stderr cannot be read: %s", strerror(-r));
         if (session_open_duplex(session, fd_in, fd_out, session->manifest->framing, &error) >= 0)
                 return;
         close(fd_in);
@@ -316,7 +316,7 @@ static void run_end_expired(Deadline *d) {
         SessionRun *run = list_entry(d, SessionRun, end);
 
         if (run->end_step == END_TERM)
-                log_session(LOG_NOTICE, run->session->id, "%s: still there %g s after it was told to end, killing it", run->session->id,
+                log_session(LOG_NOTICE, run->session->id, "still there %g s after it was told to end, killing it",
                             (double) run->session->manifest->timeouts.stop_usec / (double) USEC_PER_SEC);
         run_end_with(run, run->end_step + 1);
 }
@@ -491,7 +491,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
                 session_set_failure(session, stage, &limit, exit);
                 run->give_up = true;
         }
-        log_session(LOG_WARNING, session->id, "%s: %s%s", session->id, session->failure.message, run->give_up ? "" : ", restarting it");
+        log_session(LOG_WARNING, session->id, "%s%s", session->failure.message, run->give_up ? "" : ", restarting it");
         session_transition(session, SESSION_RESTARTING, reason);
         if (session->state != SESSION_RESTARTING)
                 return;

@@ -206,8 +206,8 @@ void session_transition(Session *session, SessionState state, const char *reason
         session->state_changed_at = realtime_now();
         if (state == SESSION_ACTIVE)
                 session->started_at = session->state_changed_at;
-        log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s: %s -> %s (%s)%s%s", session->id, states[old].name,
-                    states[state].name, reason, state == SESSION_ERRORED ? ": " : "",
+        log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s -> %s (%s)%s%s", states[old].name, states[state].name,
+                    reason, state == SESSION_ERRORED ? ": " : "",
                     state == SESSION_ERRORED && session->failure.message ? session->failure.message : "");
         session_changed(session, SESSION_PROPERTY_REPORTED_STATE | SESSION_PROPERTY_STATE_CHANGED_AT |
                                          (state == SESSION_ACTIVE ? SESSION_PROPERTY_STARTED_AT : 0));

@@ -78,7 +78,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
         std::string state_folder() const;
         /* The daemon's descriptors, when what it does beside (files are written by a thread) is done. */
         int settled_fds();
-        /* Descriptors and children of the daemon are as many as before, at once or within a bound (things end asynchronously). */
+        /* Descriptors and children of the daemon are no more than before, at once or within a bound (things end asynchronously; before, a file
+         * of the state may have been in the writing). */
         bool wait_counts(int fds, int children);
 
         PrivateBus *bus = nullptr;

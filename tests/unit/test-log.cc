@@ -143,7 +143,7 @@ TEST(Log, JournalIsUsedIfStderrLeadsThere) {
                 ssize_t n = recv(fd, datagram, sizeof(datagram), MSG_DONTWAIT);
                 ASSERT_GT(n, 0);
                 std::string entry = "\n" + std::string(datagram, (size_t) n);
-                for (const char *field : { "\nMESSAGE=hello\n", "\nPRIORITY=5\n", "\nSYSLOG_IDENTIFIER=plugind\n",
+                for (const char *field : { "\nMESSAGE=files: hello\n", "\nPRIORITY=5\n", "\nSYSLOG_IDENTIFIER=plugind\n",
                                            "\nPLUGIND_SESSION=files\n", "\nCODE_FUNC=", "\nCODE_LINE=", "\nCODE_FILE=" })
                         EXPECT_NE(entry.find(field), std::string::npos) << entry;
                 close(fd);

@@ -319,6 +319,20 @@ TEST_F(SessionTest, AnExternalPluginConnectsAndComesBack) {
         EXPECT_EQ(session->state, SESSION_INACTIVE);
 }
 
+TEST_F(SessionTest, TheLastFailureStaysToBeReadOverARestartAndGoesWithTheNextStart) {
+        Session *session = load("memory", manifest());
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        process(0)->exit(CLD_KILLED, SIGABRT);
+        until([&] { return session->state == SESSION_ACTIVE; });
+        ASSERT_NE(session->failure.message, nullptr);
+        EXPECT_NE(strstr(session->failure.message, "SIGABRT"), nullptr);
+        session_set_desired(session, false, "requested", nullptr, nullptr);
+        process(1)->exit(CLD_EXITED, 0);
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        EXPECT_EQ(session->failure.message, nullptr);
+}
+
 TEST_F(SessionTest, WhatIsUnloadedIsNotStartedAgainByWhoeverAsksMeanwhile) {
         std::string unloaded, restarted, started;
 
