@@ -35,7 +35,7 @@ struct SessionRun {
         Deadline idle;
 
         uint64_t active_since; /* CLOCK_MONOTONIC usec; 0: not active */
-        uint64_t used_at;      /* last Send or Notify of a caller, likewise */
+        uint64_t used_at;      /* last Send or Notify of a caller, or answer to one, likewise */
         uint64_t pinged_at;    /* 0: no ping under way */
         unsigned pings_failed;
 

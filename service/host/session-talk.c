@@ -115,11 +115,15 @@ static uint32_t replace_string(char **target, const char *value, uint32_t proper
 
 static void peer_greeted(void *peer, const DialectGreeting *greeting) {
         Session *session = peer;
-        g_autofree char *answer = greeting->answer.data ? g_strndup(greeting->answer.data, greeting->answer.size) : NULL;
+        bool fits = greeting->answer.data && greeting->answer.size <= SEND_MAX;
+        g_autofree char *answer = fits ? g_strndup(greeting->answer.data, greeting->answer.size) : NULL;
         uint32_t changed = 0;
 
         if (session->state != SESSION_CONNECTING)
                 return;
+        if (greeting->answer.data && !fits) /* a few of them would be more than an answer to GetManagedObjects can hold */
+                log_session(LOG_NOTICE, session->id, "what it answered to the greeting has %zu bytes, more than %d are not shown",
+                            greeting->answer.size, SEND_MAX);
         changed |= replace_string(&session->greeting, answer, SESSION_PROPERTY_GREETING);
         changed |= replace_string(&session->server_name, greeting->name, SESSION_PROPERTY_NAME);
         changed |= replace_string(&session->server_version, greeting->version, SESSION_PROPERTY_VERSION);
