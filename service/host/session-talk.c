@@ -50,6 +50,17 @@ static void talk_skipped(Duplex *duplex, const char *line, size_t size, void *us
                 plugin_log_add(session->log, LOG_INFO, "plugind: skipped on stdout: %s", quoted);
 }
 
+/* ERROR quotes what the plugin sent: that is for its callers and its log, while ErrorMessage is read by all. */
+static void talk_broken(Session *session, const PlugindError *error) {
+        _cleanup_error_ PlugindError told = PLUGIND_ERROR_INIT;
+
+        session_close_duplex(session, error);
+        if (session->log)
+                plugin_log_add(session->log, LOG_ERR, "plugind: %s", error->message);
+        plugind_error_set(&told, error->code, "the plugin sent what is no message and left no way to find the next; its log quotes it");
+        session_fail(session, session->run->active_since > 0 ? "run" : "greeting", "protocol-error", &told, NULL);
+}
+
 static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdata) {
         Session *session = userdata;
         SessionRun *run = session->run;
@@ -61,9 +72,10 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
                 session_close_duplex(session, error);
                 if (!run->unit) /* external: that was its end */
                         deadline_arm(session_deadlines(session), &run->timer, 0);
-        } else if (broken || !session_supervised(session))
-                session_fail(session, run->active_since > 0 ? "run" : "greeting", broken ? "protocol-error" : "connection-lost", error,
-                             NULL);
+        } else if (broken)
+                talk_broken(session, error);
+        else if (!session_supervised(session))
+                session_fail(session, run->active_since > 0 ? "run" : "greeting", "connection-lost", error, NULL);
         else
                 deadline_arm(session_deadlines(session), &run->lost, LOST_GRACE_USEC);
 }

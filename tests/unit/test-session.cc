@@ -455,3 +455,25 @@ TEST_F(SessionTest, IdlenessBeginsWhenTheLastAnswerCame) {
         until([&] { return session->state == SESSION_STOPPING; });
         EXPECT_GE(deadlines_now(deadlines) - answered, 290000u);
 }
+
+TEST_F(SessionTest, WhatAPluginSentIsNotQuotedWhereAllCanReadIt) {
+        Session *session = load("secretive", R"({"manifestVersion":1,"command":"/bin/true","dialect":"jsonrpc","framing":"headers"})");
+        Sent sent;
+
+        send(session, alice, "a", "", &sent);
+        process(0)->say("the password is swordfish\r\n\r\n");
+        until([&] { return sent.done; });
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_PROTOCOL_ERROR);
+        EXPECT_NE(sent.message.find("swordfish"), std::string::npos) << sent.message;
+        ASSERT_NE(session->failure.message, nullptr);
+        EXPECT_EQ(std::string(session->failure.message).find("swordfish"), std::string::npos) << session->failure.message;
+}
+
+TEST_F(SessionTest, ManyThatLeaveAtOnceAllGo) {
+        for (int i = 0; i < 10000; i++)
+                load("s" + std::to_string(i), manifest(), true, alice);
+        alice = caller_free(alice);
+        turn();
+        EXPECT_EQ(host_n_sessions(host), 0u);
+        EXPECT_EQ(events.size(), 20000u);
+}
