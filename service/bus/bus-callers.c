@@ -8,7 +8,7 @@
 
 struct Callers {
         Connection *connection;
-        GHashTable *senders; /* by unique name */
+        GHashTable *senders;   /* by unique name */
         const char *vanishing; /* the name of who is just being freed */
         bool all_vanish;
 };

@@ -40,9 +40,10 @@ struct Duplex {
         CallBack *calling; /* NULL: not inside a callback */
 
         bool paused;
-        bool writing; /* waiting until the plugin takes more */
-        bool ending;  /* duplex_end_output() was called */
-        bool busy;    /* something was written since the plugin was last heard */
+        bool draining; /* and not to be paused any more */
+        bool writing;  /* waiting until the plugin takes more */
+        bool ending;   /* duplex_end_output() was called */
+        bool busy;     /* something was written since the plugin was last heard */
         bool wide_in, wide_out;
         bool end_of_input;
         bool closed;
@@ -461,12 +462,13 @@ void duplex_drain(Duplex *d) {
         if (d->closed)
                 return;
         broke(d, PLUGIND_ERROR_CONNECTION_LOST, "the plugin is gone");
+        d->draining = true;
         d->paused = false;
         go_on(d);
 }
 
 void duplex_pause(Duplex *d, bool paused) {
-        if (d->paused == paused || d->closed)
+        if (d->paused == paused || d->closed || d->draining)
                 return;
         d->paused = paused;
         if (!paused)

@@ -8,34 +8,35 @@
 
 #include <glib.h>
 
+/* Somebody who asked for it and is to be told. */
 typedef struct Unload {
-        ListNode by_host;
-        Session *session;
-        const char *reason; /* of SessionRemoved */
-        SessionDone done;   /* may be NULL */
+        ListNode by_session;
+        SessionDone done; /* may be NULL */
         void *userdata;
 } Unload;
 
-static void host_remove(Host *host, Unload *unload) {
-        Session *session = unload->session;
-        List done;
+static void unloads_call(List *unloads) {
+        Unload *unload;
 
-        list_init(&done);
-        list_foreach(node, &host->unloads)
-                if (list_entry(node, Unload, by_host)->session == session) {
-                        list_unlink(node);
-                        list_append(&done, node);
-                }
-        if (host->hooks.session_removed)
-                host->hooks.session_removed(session, unload->reason, host->hooks.userdata);
-        g_hash_table_remove(host->sessions, session->id);
-        session_free(session);
-        list_foreach(node, &done) {
-                unload = list_entry(node, Unload, by_host);
+        while ((unload = list_first(unloads, Unload, by_session))) {
+                list_unlink(&unload->by_session);
                 if (unload->done)
                         unload->done(NULL, unload->userdata);
                 g_free(unload);
         }
+}
+
+static void host_remove(Host *host, Session *session) {
+        List unloads;
+
+        list_init(&unloads);
+        list_splice(&unloads, &session->unloads);
+        list_unlink(&session->by_leaving);
+        if (host->hooks.session_removed)
+                host->hooks.session_removed(session, session->unload_reason, host->hooks.userdata);
+        g_hash_table_remove(host->sessions, session->id);
+        session_free(session);
+        unloads_call(&unloads);
 }
 
 static bool session_ended_for_good(const Session *session) {
@@ -56,20 +57,13 @@ static void host_check_stopped(Host *host) {
 
 static int host_reap(sd_event_source *source, void *userdata) {
         Host *host = userdata;
-        bool again;
 
-        do {
-                again = false;
-                list_foreach(node, &host->unloads) {
-                        Unload *unload = list_entry(node, Unload, by_host);
+        list_foreach(node, &host->leaving) {
+                Session *session = list_entry(node, Session, by_leaving);
 
-                        if (unload->session->state == SESSION_INACTIVE) {
-                                host_remove(host, unload);
-                                again = true; /* the list is another one now */
-                                break;
-                        }
-                }
-        } while (again);
+                if (session->state == SESSION_INACTIVE)
+                        host_remove(host, session);
+        }
         host_check_stopped(host);
         return 0;
 }
@@ -81,7 +75,7 @@ static void host_reap_soon(Host *host) {
 int host_unload_init(Host *host) {
         int r;
 
-        list_init(&host->unloads);
+        list_init(&host->leaving);
         r = sd_event_add_defer(host->config.event, &host->reaper, host_reap, host);
         if (r < 0)
                 return r;
@@ -89,14 +83,12 @@ int host_unload_init(Host *host) {
 }
 
 void host_unload_done(Host *host) {
-        list_foreach(node, &host->unloads) {
-                Unload *unload = list_entry(node, Unload, by_host);
-
-                if (unload->done)
-                        unload->done(NULL, unload->userdata);
-                g_free(unload);
-        }
         sd_event_source_disable_unref(host->reaper);
+}
+
+void session_unloads_done(Session *session) {
+        list_unlink(&session->by_leaving);
+        unloads_call(&session->unloads);
 }
 
 void host_session_settled(Host *host, Session *session) {
@@ -107,11 +99,12 @@ void host_session_settled(Host *host, Session *session) {
 static void host_unload_session(Host *host, Session *session, const char *reason, SessionDone done, void *userdata) {
         Unload *unload = g_new0(Unload, 1);
 
-        unload->session = session;
-        unload->reason = reason;
         unload->done = done;
         unload->userdata = userdata;
-        list_append(&host->unloads, &unload->by_host);
+        list_append(&session->unloads, &unload->by_session);
+        if (!session->unloading)
+                list_append(&host->leaving, &session->by_leaving);
+        session->unload_reason = reason;
         if (host->config.record)
                 record_remove(host->config.record, session->id);
         session->unloading = true;

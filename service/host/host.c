@@ -299,6 +299,8 @@ static void session_take_manifest(Session *session, Manifest *manifest) {
                 session->dialect = dialect_free(session->dialect);
         session->manifest = manifest_ref(manifest);
         manifest_unref(old);
+        if (session->state == SESSION_INACTIVE && session->desired_active && !session_supervised(session))
+                session_start(session, "reload"); /* it has become external: waited for from now on */
         session_changed(session, SESSION_PROPERTY_NAME | SESSION_PROPERTY_VERSION | SESSION_PROPERTY_DESCRIPTION | SESSION_PROPERTY_TYPE |
                                          SESSION_PROPERTY_DIALECT | SESSION_PROPERTY_MANIFEST | SESSION_PROPERTY_SUPERVISED);
 }

@@ -56,8 +56,11 @@ static void request_free(Request *request) {
         list_unlink(&request->by_caller);
         if (request->caller_id)
                 g_hash_table_remove(session->host->named, request);
-        if (request->answered)
+        if (request->answered) {
                 session->in_flight--;
+                if (session->run)
+                        session->run->used_at = deadlines_now(request_deadlines(request));
+        }
         charge_release(&request->charge);
         charge_release(&request->bytes);
         g_free(request->caller_id);

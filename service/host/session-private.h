@@ -35,7 +35,7 @@ struct SessionRun {
         Deadline idle;
 
         uint64_t active_since; /* CLOCK_MONOTONIC usec; 0: not active */
-        uint64_t used_at;      /* last Send or Notify of a caller, likewise */
+        uint64_t used_at;      /* last Send or Notify of a caller, or answer to one, likewise */
         uint64_t pinged_at;    /* 0: no ping under way */
         unsigned pings_failed;
 
@@ -62,7 +62,7 @@ struct Host {
         GRand *random;
         bool paused, stopping;
         sd_event_source *reaper; /* removes sessions that were unloaded */
-        List unloads;            /* of Unload, see host-unload.c */
+        List leaving;            /* of Session.by_leaving */
         SessionDone stopped;
         void *stopped_userdata;
 };
@@ -141,5 +141,7 @@ gboolean request_named_equal(gconstpointer a, gconstpointer b);
 /* host-unload.c */
 int host_unload_init(Host *host);
 void host_unload_done(Host *host);
+/* Tells whoever asked for SESSION to be unloaded that it is gone. */
+void session_unloads_done(Session *session);
 void host_session_settled(Host *host, Session *session);
 void host_last_bound_left(Session *session);

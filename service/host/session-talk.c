@@ -50,6 +50,17 @@ static void talk_skipped(Duplex *duplex, const char *line, size_t size, void *us
                 plugin_log_add(session->log, LOG_INFO, "plugind: skipped on stdout: %s", quoted);
 }
 
+/* ERROR quotes what the plugin sent: that is for its callers and its log, while ErrorMessage is read by all. */
+static void talk_broken(Session *session, const PlugindError *error) {
+        _cleanup_error_ PlugindError told = PLUGIND_ERROR_INIT;
+
+        session_close_duplex(session, error);
+        if (session->log)
+                plugin_log_add(session->log, LOG_ERR, "plugind: %s", error->message);
+        plugind_error_set(&told, error->code, "the plugin sent what is no message and left no way to find the next; its log quotes it");
+        session_fail(session, session->run->active_since > 0 ? "run" : "greeting", "protocol-error", &told, NULL);
+}
+
 static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdata) {
         Session *session = userdata;
         SessionRun *run = session->run;
@@ -61,9 +72,10 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
                 session_close_duplex(session, error);
                 if (!run->unit) /* external: that was its end */
                         deadline_arm(session_deadlines(session), &run->timer, 0);
-        } else if (broken || !session_supervised(session))
-                session_fail(session, run->active_since > 0 ? "run" : "greeting", broken ? "protocol-error" : "connection-lost", error,
-                             NULL);
+        } else if (broken)
+                talk_broken(session, error);
+        else if (!session_supervised(session))
+                session_fail(session, run->active_since > 0 ? "run" : "greeting", "connection-lost", error, NULL);
         else
                 deadline_arm(session_deadlines(session), &run->lost, LOST_GRACE_USEC);
 }
@@ -115,11 +127,15 @@ static uint32_t replace_string(char **target, const char *value, uint32_t proper
 
 static void peer_greeted(void *peer, const DialectGreeting *greeting) {
         Session *session = peer;
-        g_autofree char *answer = greeting->answer.data ? g_strndup(greeting->answer.data, greeting->answer.size) : NULL;
+        bool fits = greeting->answer.data && greeting->answer.size <= SEND_MAX;
+        g_autofree char *answer = fits ? g_strndup(greeting->answer.data, greeting->answer.size) : NULL;
         uint32_t changed = 0;
 
         if (session->state != SESSION_CONNECTING)
                 return;
+        if (greeting->answer.data && !fits) /* a few of them would be more than an answer to GetManagedObjects can hold */
+                log_session(LOG_NOTICE, session->id, "what it answered to the greeting has %zu bytes, more than %d are not shown",
+                            greeting->answer.size, SEND_MAX);
         changed |= replace_string(&session->greeting, answer, SESSION_PROPERTY_GREETING);
         changed |= replace_string(&session->server_name, greeting->name, SESSION_PROPERTY_NAME);
         changed |= replace_string(&session->server_version, greeting->version, SESSION_PROPERTY_VERSION);

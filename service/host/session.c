@@ -59,6 +59,7 @@ int session_new(Host *host, const char *id, const char *source, Manifest *manife
         list_init(&session->waiting);
         list_init(&session->attachments);
         list_init(&session->waiters);
+        list_init(&session->unloads);
         *ret = session;
         return 0;
 }
@@ -85,6 +86,7 @@ Session *session_free(Session *session) {
         session_fail_pending(session, &error);
         session_fail_waiting(session, &error);
         waiters_call(session, &error);
+        session_unloads_done(session);
         session->dialect = dialect_free(session->dialect);
         while ((attachment = list_first(&session->attachments, Attachment, by_session)))
                 attachment_free(attachment);

@@ -106,7 +106,10 @@ struct Session {
         Charge charge;
         bool start_again; /* once it is inactive: Restart, or started while it was stopping */
         bool unloading;
-        bool unbound; /* loaded without `bind` at least once: it stays when its bound callers leave, and is remembered */
+        ListNode by_leaving;       /* in Host.leaving, while unloading */
+        List unloads;              /* who is to be told, see host-unload.c */
+        const char *unload_reason; /* of SessionRemoved */
+        bool unbound;              /* loaded without `bind` at least once: it stays when its bound callers leave, and is remembered */
 };
 
 /* Called exactly once, perhaps before the function that took it returns. ERROR: NULL when all went well. */

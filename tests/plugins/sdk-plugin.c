@@ -74,7 +74,7 @@ static int request(void *self, PlugindRequest *request) {
                 PlugindSource *freed = plugind_timer(c->context, 1000, never, NULL);
 
                 c->held = request;
-                plugind_timer(c->context, 3000, second_of_two, c);
+                plugind_timer(c->context, 300000, second_of_two, c);
                 plugind_timer(c->context, 2000, first_of_two, c);
                 plugind_source_free(c->context, freed);
                 return 0;

@@ -527,3 +527,18 @@ TEST_F(DuplexTest, AReadTakesEverythingThatFits) {
         EXPECT_GT(sd_event_run(event, 0), 0);
         EXPECT_EQ(told.size(), 1000u);
 }
+
+/* The bus may ask for a pause because of what is being delivered; nobody would come back to the rest. */
+TEST_F(DuplexTest, WhatADeadPluginSaidIsDeliveredThoughSomebodyPauses) {
+        string three;
+
+        open(FRAMING_LINES, false);
+        on_message = [&](const JsonRpcMessage *) { duplex_pause(duplex, true); };
+        for (int i = 0; i < 3; i++)
+                three += "{\"jsonrpc\":\"2.0\",\"id\":" + std::to_string(i) + ",\"result\":1}\n";
+        ASSERT_EQ(write(plugin_out, three.data(), three.size()), (ssize_t) three.size());
+        close_plugin_out();
+        duplex_drain(duplex);
+        ASSERT_EQ(told.size(), 4u);
+        EXPECT_EQ(told[3].substr(0, 6), "closed");
+}

@@ -425,3 +425,55 @@ TEST_F(SessionTest, ACleanExitIsAlsoTheEndOfWhatHasNoDeadline) {
         EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST);
         EXPECT_EQ(processes.size(), 1u);
 }
+
+TEST_F(SessionTest, AGreetingIsAPropertyOnlyIfItHasAPropertysSize) {
+        Session *session = load("talker", R"({"manifestVersion":1,"command":"/bin/true","dialect":"plugind"})");
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        std::string line = process(0)->line();
+        size_t id = line.find("\"id\":") + 5;
+        std::string answer = R"({"jsonrpc":"2.0","id":)" + line.substr(id, line.find(',', id) - id) +
+                             R"(,"result":{"protocol":1,"name":"x","more":")" + std::string(2 * SEND_MAX, 'm') + "\"}}\n";
+        for (size_t at = 0; at < answer.size(); at += 32768) {
+                std::string part = answer.substr(at, 32768);
+                ASSERT_EQ(write(process(0)->out, part.data(), part.size()), (ssize_t) part.size());
+                turn();
+        }
+        EXPECT_EQ(session->state, SESSION_ACTIVE);
+        EXPECT_STREQ(session_name(session), "x");
+        EXPECT_EQ(session->greeting, nullptr);
+}
+
+TEST_F(SessionTest, IdlenessBeginsWhenTheLastAnswerCame) {
+        Session *session = load("long", manifest(R"(,"timeouts":{"idle":0.3})"));
+        Sent sent;
+
+        session_set_desired(session, true, "requested", nullptr, nullptr);
+        send(session, alice, "m", "", &sent, nullptr, false, 250000);
+        until([&] { return sent.done; });
+        uint64_t answered = deadlines_now(deadlines);
+        until([&] { return session->state == SESSION_STOPPING; });
+        EXPECT_GE(deadlines_now(deadlines) - answered, 290000u);
+}
+
+TEST_F(SessionTest, WhatAPluginSentIsNotQuotedWhereAllCanReadIt) {
+        Session *session = load("secretive", R"({"manifestVersion":1,"command":"/bin/true","dialect":"jsonrpc","framing":"headers"})");
+        Sent sent;
+
+        send(session, alice, "a", "", &sent);
+        process(0)->say("the password is swordfish\r\n\r\n");
+        until([&] { return sent.done; });
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_PROTOCOL_ERROR);
+        EXPECT_NE(sent.message.find("swordfish"), std::string::npos) << sent.message;
+        ASSERT_NE(session->failure.message, nullptr);
+        EXPECT_EQ(std::string(session->failure.message).find("swordfish"), std::string::npos) << session->failure.message;
+}
+
+TEST_F(SessionTest, ManyThatLeaveAtOnceAllGo) {
+        for (int i = 0; i < 10000; i++)
+                load("s" + std::to_string(i), manifest(), true, alice);
+        alice = caller_free(alice);
+        turn();
+        EXPECT_EQ(host_n_sessions(host), 0u);
+        EXPECT_EQ(events.size(), 20000u);
+}
