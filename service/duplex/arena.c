@@ -16,7 +16,9 @@
 #define PAGE_SIZE ((size_t) 4096)
 #define MESSAGE_LARGEST ((size_t) 1 << 30) /* an index is 32 bits */
 #define SPARE ((size_t) 192 * 1024)        /* a read of 128 KiB, and headers, beside two messages */
-#define PUNCH_MIN ((size_t) 256 * 1024)    /* below, writing NULs costs less than faulting pages in again */
+#define KEPT ((size_t) 256 * 1024)        /* memory that a buffer keeps once it has it: faulting it in again costs more than writing NULs */
+#define PUNCH_MIN ((size_t) 256 * 1024)   /* what lies beyond is given back, if it is worth the call */
+#define ADVANCE_MAX ((size_t) 128 * 1024) /* a buffer that is never quite empty starts over here, lest it walks over ever new memory */
 
 struct BufferIndex {
         uint64_t span; /* tail << 32 | head */
@@ -162,12 +164,13 @@ static inline void set_wiping(Buffer *buffer, size_t end) {
 
 /* Makes the bytes of START to END NUL, and gives back the memory of many. */
 static void wipe(Buffer *buffer, size_t start, size_t end) {
-        size_t first_page = (start + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), last_page = end & ~(PAGE_SIZE - 1);
+        size_t first_page = (MAX(start, KEPT) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), last_page = end & ~(PAGE_SIZE - 1);
 
-        if (end - start >= PUNCH_MIN && madvise(buffer->data + first_page, last_page - first_page, MADV_REMOVE) >= 0) {
-                memset(buffer->data + start, 0, first_page - start);
+        if (last_page >= first_page + PUNCH_MIN && madvise(buffer->data + first_page, last_page - first_page, MADV_REMOVE) >= 0) {
                 memset(buffer->data + last_page, 0, end - last_page);
-        } else if (buffer->nul_beyond)
+                end = first_page;
+        }
+        if (buffer->nul_beyond)
                 memset(buffer->data + start, 0, end - start);
 }
 
@@ -188,11 +191,11 @@ const char *buffer_peek(const Buffer *buffer, size_t *size) {
 
 char *buffer_reserve(Buffer *buffer, size_t minimum, size_t *size) {
         size_t tail = tail_of(buffer), head = head_of(buffer), live = head - tail;
+        bool room = buffer->capacity - head >= minimum, movable = live <= tail; /* a copy over itself could not be interrupted */
 
-        if (buffer->capacity - head < minimum) {
-                /* Only a copy that leaves the original whole can be interrupted at any point. */
-                if (live > tail || buffer->capacity - live < minimum)
-                        return NULL;
+        if (!room && (!movable || buffer->capacity - live < minimum))
+                return NULL;
+        if (!room || (movable && tail >= ADVANCE_MAX)) {
                 memcpy(buffer->data, buffer->data + tail, live);
                 start_over(buffer, live);
                 head = live;
