@@ -28,7 +28,7 @@ static int help(void) {
              "  -h --help         Show this help\n"
              "     --rounds=N     How often each is measured (default: 7)\n"
              "     --quick        A tenth of the repetitions within a round\n"
-             "     --profile=DIR  Keep what callgrind wrote while \"cost\" was measured, for callgrind_annotate\n"
+             "     --profile=DIR  Keep what callgrind wrote while \"cost\" was measured\n"
              "     --core=N       The core that everything runs on (default: the last)\n\n"
              "Subjects:");
         for (size_t i = 0; i < G_N_ELEMENTS(subjects); i++)
