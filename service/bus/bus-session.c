@@ -86,11 +86,7 @@ static void answered(const Answer *answer, void *userdata) {
                 return;
         if (answer->error.code != PLUGIND_ERROR_NONE)
                 call_fail(call, &answer->error);
-        else if (answer->json.size > SEND_MAX) {
-                plugind_error_set(&error, PLUGIND_ERROR_LIMITS_EXCEEDED, "the answer has %zu bytes, expected at most %u", answer->json.size,
-                                  SEND_MAX);
-                call_fail(call, &error);
-        } else
+        else
                 r = reply_json(call, answer->json);
         if (r < 0) {
                 plugind_error_set(&error, PLUGIND_ERROR_FAILED, "the answer cannot be sent: %s", g_strerror(-r));
