@@ -27,6 +27,7 @@ static const struct {
         [PLUGIND_ERROR_CANCELLED] = { "Cancelled", ECANCELED },
         [PLUGIND_ERROR_CONNECTION_LOST] = { "ConnectionLost", ECONNRESET },
         [PLUGIND_ERROR_RUNTIME_UNAVAILABLE] = { "RuntimeUnavailable", ENOSYS },
+        [PLUGIND_ERROR_SANDBOX_UNAVAILABLE] = { "SandboxUnavailable", EPERM },
         [PLUGIND_ERROR_LIMITS_EXCEEDED] = { "LimitsExceeded", EDQUOT },
         [PLUGIND_ERROR_NOT_SUPPORTED] = { "NotSupported", EOPNOTSUPP },
 };

@@ -26,6 +26,7 @@ static const char *const names[_PLUGIND_ERROR_MAX] = {
         [PLUGIND_ERROR_CANCELLED] = OURS "Cancelled",
         [PLUGIND_ERROR_CONNECTION_LOST] = OURS "ConnectionLost",
         [PLUGIND_ERROR_RUNTIME_UNAVAILABLE] = OURS "RuntimeUnavailable",
+        [PLUGIND_ERROR_SANDBOX_UNAVAILABLE] = OURS "SandboxUnavailable",
         [PLUGIND_ERROR_LIMITS_EXCEEDED] = OURS "LimitsExceeded",
         [PLUGIND_ERROR_NOT_SUPPORTED] = OURS "NotSupported",
 };

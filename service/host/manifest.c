@@ -35,6 +35,12 @@ static const Manifest defaults = {
                 .timeout_usec = 5 * USEC_PER_SEC,
                 .failures = 3,
         },
+        .sandbox = {
+                .profile = SANDBOX_STRICT,
+                .memory_max = SANDBOX_UNSET,
+                .tasks_max = SANDBOX_UNSET,
+                .cpu_quota_usec = SANDBOX_UNSET,
+        },
 };
 
 Manifest *manifest_ref(Manifest *manifest) {

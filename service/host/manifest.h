@@ -5,6 +5,7 @@
 
 #include "basic/error.h"
 #include "duplex/dialect.h"
+#include "runtime/sandbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,6 +57,8 @@ struct Manifest {
                 uint64_t timeout_usec;
                 unsigned failures;
         } health;
+
+        Sandbox sandbox;
 
         char *configuration;              /* JSON object, one line; NULL: {} */
         char *lsp_root_uri;               /* NULL: none */

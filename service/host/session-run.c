@@ -108,7 +108,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         if (!session->log)
                 (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
         plugin_log_set_pid(session->log, pid);
-        r = plugin_log_attach(session->log, fd_log);
+        r = fd_log >= 0 ? plugin_log_attach(session->log, fd_log) : 0;
         if (r < 0)
                 log_session(LOG_WARNING, session->id, "its stderr cannot be read: %s", strerror(-r));
         if (session_open_duplex(session, fd_in, fd_out, session->manifest->framing, &error) >= 0)
@@ -209,7 +209,7 @@ static int session_make_data_dir(Session *session, char **ret, PlugindError *err
         if (!config->data_dir)
                 return 0;
         path = g_build_filename(config->data_dir, session->id, NULL);
-        if (g_mkdir_with_parents(path, 0700) < 0)
+        if (!config->runtime->ops->makes_data_dir && g_mkdir_with_parents(path, 0700) < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot make the data folder %s: %s", path, strerror(errno));
         *ret = g_steal_pointer(&path);
         return 0;
@@ -238,6 +238,9 @@ static int session_spawn(Session *session, PlugindError *error) {
                                                 .env = (char *const *) env->pdata,
                                                 .cwd = manifest->cwd,
                                                 .socket_stdio = manifest->dialect->socket_stdio,
+                                                .sandbox = &manifest->sandbox,
+                                                .data_dir = data_dir,
+                                                .stop_usec = manifest->timeouts.stop_usec,
                                         },
                                         &unit_events, session->run, &unit, error);
 }

@@ -6,6 +6,7 @@
 
 #include "basic/deadline.h"
 #include "basic/error.h"
+#include "runtime/sandbox.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -23,18 +24,25 @@ typedef struct UnitSpec {
         char *const *env;    /* the whole environment but for what the runtime adds: PLUGIND_INVOCATION */
         const char *cwd;     /* NULL: / */
         bool socket_stdio;   /* one socket pair as fd 0 and 1; else two pipes */
+        const Sandbox *sandbox;
+        const char *data_dir; /* its own folder, which it may write to */
+        uint64_t stop_usec;   /* how long whoever else stops it ought to wait before SIGKILL */
 } UnitSpec;
 
 typedef struct UnitExit {
-        int code;   /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
-        int status; /* exit status or signal */
+        int code;       /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+        int status;     /* exit status or signal */
+        const char *by; /* NULL: by itself or a signal; else what ended it, for a sentence: "the memory limit" */
+        bool stopped;   /* somebody else stopped its unit in order (systemctl stop) */
 } UnitExit;
 
-/* Callbacks never come before unit start returns, except `started`. Each may free the unit. */
+/* Callbacks never come before unit start returns, except `started`. Each may free the unit.
+ * A unit that is told to end while it starts ends with `failed`, or with `exited` and `gone`. */
 typedef struct UnitEvents {
-        /* The process runs. FD_IN: read what it says; FD_OUT: write to it (the same number for a socket); FD_LOG: its stderr. Owned by the callee. */
+        /* The process runs. FD_IN: read what it says; FD_OUT: write to it (the same number for a socket); FD_LOG: its stderr, -1: that goes to
+         * the journal by itself. Owned by the callee. */
         void (*started)(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_log, void *userdata);
-        /* It could not be started (only when started asynchronously; else unit start itself fails). Nothing follows. */
+        /* It could not be started (only when started asynchronously; else unit start itself fails), and nothing of it is left. Nothing follows. */
         void (*failed)(Unit *unit, const PlugindError *error, void *userdata);
         /* The main process is gone; what else it left is being ended. */
         void (*exited)(Unit *unit, const UnitExit *exit, void *userdata);
@@ -46,11 +54,13 @@ typedef enum KillWhom { KILL_MAIN, KILL_ALL } KillWhom;
 
 struct RuntimeOps {
         const char *name;
+        bool makes_data_dir;                        /* UnitSpec.data_dir need not exist */
         Runtime *(*runtime_free)(Runtime *runtime); /* every unit must be free by then */
         /* StartFailed if it cannot be run at all (no such file, no permission, ...): the message names the command and the errno. */
         int (*unit_start)(Runtime *runtime, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                           PlugindError *error);
         int (*unit_kill)(Unit *unit, KillWhom whom, int signal); /* -ESRCH when gone */
+        const char *(*unit_name)(Unit *unit);                    /* of systemd's unit; NULL (also the function): it has none */
         /* Kills whatever is left with SIGKILL; no callback follows. */
         Unit *(*unit_free)(Unit *unit);
 };
