@@ -32,7 +32,7 @@ TEST(Options, HelpAndVersion) {
 
 TEST(Options, WrongOnesNameWhatWasExpected) {
         const std::pair<const char *, const char *> wrong[] = {
-                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local or none\n" },
+                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local, systemd or none\n" },
                 { "--exit-idle=soon", "plugind: --exit-idle: found \"soon\", expected a number of seconds, up to 31536000\n" },
                 { "--exit-idle=0", "plugind: --exit-idle: found \"0\", expected a number of seconds" },
                 { "--state-dir=here", "plugind: --state-dir: found \"here\", expected an absolute path\n" },
