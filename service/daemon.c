@@ -21,6 +21,7 @@ struct Daemon {
         Worker *worker;
         Arena *arena;
         Runtime *runtime;
+        const char *runtimes[3]; /* that there could be, NULL-terminated */
         Record *record;
         LogSink *log_sink;
         Host *host;
@@ -149,6 +150,76 @@ static int new_loop(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot make an event loop") : 0;
 }
 
+/* Blocking calls are fine here: the loop does not run yet. */
+static int connect_bus(Daemon *daemon) {
+        bool user = daemon->config.user;
+        int r = user ? sd_bus_open_user_with_description(&daemon->sd_bus, "plugind")
+                     : sd_bus_open_system_with_description(&daemon->sd_bus, "plugind");
+
+        if (r < 0) {
+                errno = -r;
+                log_error("Cannot connect to the %s bus (%s): %m", user ? "session" : "system",
+                          user ? "DBUS_SESSION_BUS_ADDRESS, else $XDG_RUNTIME_DIR/bus; --system for the system bus"
+                               : "DBUS_SYSTEM_BUS_ADDRESS, else /run/dbus/system_bus_socket; --user for a session bus");
+                return r;
+        }
+        r = sd_bus_attach_event(daemon->sd_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_disconnected, daemon);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "NameLost", on_name_lost, daemon);
+        return r < 0 ? fail(r, "Cannot use the bus") : 0;
+}
+
+static bool name_has_owner(Daemon *daemon, const char *name) {
+        sd_bus_creds *creds = NULL;
+        int r = sd_bus_get_name_creds(daemon->sd_bus, name, SD_BUS_CREDS_UNIQUE_NAME, &creds);
+
+        sd_bus_creds_unref(creds);
+        return r >= 0;
+}
+
+static int name_is_taken(Daemon *daemon) {
+        g_autofree char *who = NULL;
+        sd_bus_creds *creds = NULL;
+        pid_t pid;
+
+        if (sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0)
+                who = g_strdup_printf(" by process %i", pid);
+        sd_bus_creds_unref(creds);
+        log_error("The name " BUS_NAME " is already taken%s: is another plugind running on this bus?", who ? who : "");
+        return -EEXIST;
+}
+
+/* The service manager whose bus this is. */
+static bool systemd_is_here(Daemon *daemon) {
+        return sd_booted() > 0 && name_has_owner(daemon, "org.freedesktop.systemd1");
+}
+
+static int new_runtime(Daemon *daemon) {
+        RuntimeChoice choice = daemon->config.runtime;
+        bool here = systemd_is_here(daemon);
+        int r;
+
+        daemon->runtimes[0] = "local";
+        if (here)
+                daemon->runtimes[1] = "systemd";
+        if (choice == RUNTIME_NONE)
+                return 0;
+        if (choice == RUNTIME_SYSTEMD && !here) {
+                log_error("--runtime=systemd: there is no org.freedesktop.systemd1 on this bus");
+                return -EHOSTDOWN;
+        }
+        if (choice == RUNTIME_SYSTEMD || (choice == RUNTIME_AUTO && here)) {
+                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, &daemon->runtime);
+                return r < 0 ? fail(r, "Cannot run units of systemd") : 0;
+        }
+        r = runtime_local_new(daemon->event, &daemon->runtime);
+        return r < 0 ? fail(r, "Cannot run child processes") : 0;
+}
+
 static int new_host(Daemon *daemon) {
         g_auto(GStrv) search_path = manifest_search_path(daemon->config.user);
         g_autofree char *data_dir = plugin_data_dir(daemon);
@@ -183,11 +254,9 @@ static int new_ground(Daemon *daemon) {
         r = arena_new(DUPLEX_MESSAGE_MAX, 1, &daemon->arena);
         if (r < 0)
                 return fail(r, "Cannot make shared memory for plugins' messages");
-        if (daemon->config.runtime != RUNTIME_NONE) {
-                r = runtime_local_new(daemon->event, &daemon->runtime);
-                if (r < 0)
-                        return fail(r, "Cannot run child processes");
-        }
+        r = new_runtime(daemon);
+        if (r < 0)
+                return r;
         r = record_new(daemon->event, daemon->state_dir, daemon->worker, &daemon->record);
         if (r < 0) {
                 errno = -r;
@@ -204,6 +273,7 @@ static int new_bus(Daemon *daemon) {
                 .host = daemon->host,
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
+                .runtimes = daemon->runtimes,
                 .allowed = daemon->config.user ? geteuid() : 0,
         };
         int r = bus_new(&config, &daemon->bus);
@@ -219,6 +289,10 @@ int daemon_new(const DaemonConfig *config, Daemon **ret) {
         daemon->state_dir = config->state_dir ? g_strdup(config->state_dir) : default_state_dir(config->user);
         daemon->farewell.expired = farewell_over;
         r = new_loop(daemon);
+        if (r >= 0)
+                r = connect_bus(daemon);
+        if (r >= 0 && name_has_owner(daemon, BUS_NAME)) /* before anything of its is touched, or any plugin started */
+                r = name_is_taken(daemon);
         if (r >= 0)
                 r = new_ground(daemon);
         if (r >= 0)
@@ -241,10 +315,10 @@ Daemon *daemon_free(Daemon *daemon) {
         bus_close(daemon->bus);
         host_free(daemon->host);
         bus_free(daemon->bus);
+        runtime_free(daemon->runtime);
         sd_bus_close_unref(daemon->sd_bus); /* what could be flushed has been */
         log_sink_free(daemon->log_sink);
         record_free(daemon->record);
-        runtime_free(daemon->runtime);
         arena_free(daemon->arena);
         worker_free(daemon->worker);
         deadlines_free(daemon->deadlines);
@@ -254,57 +328,8 @@ Daemon *daemon_free(Daemon *daemon) {
         return NULL;
 }
 
-/* Blocking calls are fine here: the loop does not run yet. */
-static int connect_bus(Daemon *daemon) {
-        bool user = daemon->config.user;
-        int r = user ? sd_bus_open_user_with_description(&daemon->sd_bus, "plugind")
-                     : sd_bus_open_system_with_description(&daemon->sd_bus, "plugind");
-
-        if (r < 0) {
-                errno = -r;
-                log_error("Cannot connect to the %s bus (%s): %m", user ? "session" : "system",
-                          user ? "DBUS_SESSION_BUS_ADDRESS, else $XDG_RUNTIME_DIR/bus; --system for the system bus"
-                               : "DBUS_SYSTEM_BUS_ADDRESS, else /run/dbus/system_bus_socket; --user for a session bus");
-                return r;
-        }
-        r = sd_bus_attach_event(daemon->sd_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = sd_bus_match_signal(daemon->sd_bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                                        "Disconnected", on_disconnected, daemon);
-        if (r >= 0)
-                r = sd_bus_match_signal(daemon->sd_bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                        "NameLost", on_name_lost, daemon);
-        return r < 0 ? fail(r, "Cannot use the bus") : 0;
-}
-
-static int name_is_taken(Daemon *daemon) {
-        g_autofree char *who = NULL;
-        sd_bus_creds *creds = NULL;
-        pid_t pid;
-
-        if (sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0)
-                who = g_strdup_printf(" by process %i", pid);
-        sd_bus_creds_unref(creds);
-        log_error("The name " BUS_NAME " is already taken%s: is another plugind running on this bus?", who ? who : "");
-        return -EEXIST;
-}
-
-static bool name_has_owner(Daemon *daemon) {
-        sd_bus_creds *creds = NULL;
-        int r = sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &creds);
-
-        sd_bus_creds_unref(creds);
-        return r >= 0;
-}
-
 int daemon_start(Daemon *daemon) {
-        int r = connect_bus(daemon);
-
-        if (r < 0)
-                return r;
-        if (name_has_owner(daemon)) /* before any plugin is started */
-                return name_is_taken(daemon);
-        r = bus_serve(daemon->bus, daemon->sd_bus);
+        int r = bus_serve(daemon->bus, daemon->sd_bus);
         if (r < 0)
                 return fail(r, "Cannot register on the bus");
         host_start(daemon->host);

@@ -8,7 +8,7 @@
 
 typedef struct Daemon Daemon;
 
-typedef enum RuntimeChoice { RUNTIME_AUTO, RUNTIME_LOCAL, RUNTIME_NONE } RuntimeChoice;
+typedef enum RuntimeChoice { RUNTIME_AUTO, RUNTIME_LOCAL, RUNTIME_SYSTEMD, RUNTIME_NONE } RuntimeChoice;
 
 typedef struct DaemonConfig {
         bool user; /* the session bus of one user; else the system bus */

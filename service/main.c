@@ -16,7 +16,8 @@ static int help(void) {
                "     --version             Show the version\n"
                "     --system              Serve the system bus (default)\n"
                "     --user                Serve the session bus of this user\n"
-               "     --runtime=WHICH       How plugins are run: auto, local (child processes) or none\n"
+               "     --runtime=WHICH       How plugins are run: systemd (units of their own), local (child\n"
+               "                           processes), none, or auto (default): systemd where it runs\n"
                "     --state-dir=PATH      Where state is kept (default: /var/lib/plugind,\n"
                "                           with --user $XDG_STATE_HOME/plugind)\n"
                "     --log-level=LEVEL     emerg, alert, crit, err, warning, notice, info (default), debug or 0 to 7\n"
@@ -57,7 +58,9 @@ typedef struct Arguments {
 enum { OPTION_VERSION = 0x100, OPTION_SYSTEM, OPTION_USER, OPTION_RUNTIME, OPTION_STATE_DIR, OPTION_LOG_LEVEL, OPTION_LOG_TARGET };
 
 static int argument(Arguments *arguments, int option, const char *value) {
-        static const char *const runtimes[] = { [RUNTIME_AUTO] = "auto", [RUNTIME_LOCAL] = "local", [RUNTIME_NONE] = "none" };
+        static const char *const runtimes[] = {
+                [RUNTIME_AUTO] = "auto", [RUNTIME_LOCAL] = "local", [RUNTIME_SYSTEMD] = "systemd", [RUNTIME_NONE] = "none"
+        };
         static const char *const targets[] = {
                 [LOG_TARGET_AUTO] = "auto", [LOG_TARGET_JOURNAL] = "journal", [LOG_TARGET_STDERR] = "stderr"
         };

@@ -206,7 +206,9 @@ static int get_runtime(sd_bus *sd_bus, const char *path, const char *interface, 
 
 static int get_runtimes(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                         void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "as", 1, "local");
+        const Connection *connection = userdata;
+
+        return sd_bus_message_append_strv(reply, (char **) connection->bus->config.runtimes);
 }
 
 static int get_sessions(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,

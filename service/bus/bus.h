@@ -16,9 +16,10 @@ typedef struct Bus Bus;
 typedef struct BusConfig {
         sd_event *event;
         Host *host;
-        const LogSink *log_sink; /* NULL: none */
-        const char *runtime;     /* its name; NULL: there is none */
-        uid_t allowed;           /* who may change things */
+        const LogSink *log_sink;     /* NULL: none */
+        const char *runtime;         /* its name; NULL: there is none */
+        const char *const *runtimes; /* names of those that there could be here, NULL-terminated */
+        uid_t allowed;               /* who may change things */
 } BusConfig;
 
 /* Everything CONFIG points to must outlive the bus, but for the host. */

@@ -32,7 +32,7 @@ TEST(Options, HelpAndVersion) {
 
 TEST(Options, WrongOnesNameWhatWasExpected) {
         const std::pair<const char *, const char *> wrong[] = {
-                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local or none\n" },
+                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local, systemd or none\n" },
                 { "--state-dir=here", "plugind: --state-dir: found \"here\", expected an absolute path\n" },
                 { "--log-level=loud", "plugind: --log-level: found \"loud\", expected emerg, " },
                 { "--log-target=printer", "plugind: --log-target: found \"printer\", expected auto, journal or stderr\n" },
