@@ -2,11 +2,13 @@
 #include "daemon.h"
 
 #include "bus/bus.h"
+#include "idle-exit.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -27,8 +29,11 @@ struct Daemon {
         Host *host;
         sd_bus *sd_bus;
         Bus *bus;
+        IdleExit *idle_exit;
         Deadline farewell;
-        bool named, stopping;
+        bool named;
+        bool leaving;  /* since nothing is loaded */
+        bool stopping; /* whatever is loaded */
         int exit_status;
 };
 
@@ -59,10 +64,17 @@ static void farewell_over(Deadline *d) {
         (void) sd_event_exit(daemon->event, daemon->exit_status);
 }
 
+static void daemon_stop(Daemon *daemon, int exit_status);
+
 static void all_written(void *userdata) {
         Daemon *daemon = userdata;
 
-        (void) sd_event_exit(daemon->event, daemon->exit_status);
+        if (daemon->leaving && host_n_sessions(daemon->host) > 0) { /* loaded while the bus took the name back */
+                daemon->leaving = false;
+                deadline_disarm(daemon->deadlines, &daemon->farewell);
+                daemon_stop(daemon, EX_TEMPFAIL);
+        } else
+                (void) sd_event_exit(daemon->event, daemon->exit_status);
 }
 
 static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -73,24 +85,44 @@ static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *
         return 0;
 }
 
-/* Callers queue in the bus until the name is free, so it is released when nothing is left that could answer. */
-static void plugins_stopped(const PlugindError *error, void *userdata) {
-        Daemon *daemon = userdata;
-
+/* From the release on, callers queue in the bus until somebody has the name again; what came before it is answered. */
+static void say_farewell(Daemon *daemon) {
         deadline_arm(daemon->deadlines, &daemon->farewell, FAREWELL_USEC);
         if (daemon->named && sd_bus_release_name_async(daemon->sd_bus, NULL, BUS_NAME, name_released, daemon) >= 0)
                 return;
         bus_when_drained(daemon->bus, all_written, daemon);
 }
 
+static void plugins_stopped(const PlugindError *error, void *userdata) {
+        say_farewell(userdata);
+}
+
 static void daemon_stop(Daemon *daemon, int exit_status) {
         if (exit_status != EXIT_SUCCESS)
                 daemon->exit_status = exit_status;
-        if (daemon->stopping)
+        if (daemon->stopping || daemon->leaving)
                 return;
         daemon->stopping = true;
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping plugins");
         host_stop(daemon->host, plugins_stopped, daemon);
+}
+
+static bool daemon_busy(void *userdata) {
+        const Daemon *daemon = userdata;
+
+        return host_n_sessions(daemon->host) > 0 || bus_busy(daemon->bus);
+}
+
+/* systemd has to know before the bus does: who calls from the release on has the unit started, and that has to come after its end. */
+static void daemon_idle(void *userdata) {
+        Daemon *daemon = userdata;
+
+        if (daemon->stopping)
+                return;
+        log_info("Nothing is loaded, leaving until somebody calls");
+        daemon->leaving = true;
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Leaving, nothing is loaded");
+        say_farewell(daemon);
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -104,7 +136,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         struct timespec now = {};
         Daemon *daemon = userdata;
 
-        if (daemon->stopping)
+        if (daemon->stopping || daemon->leaving)
                 return 0;
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%lli", (long long) now.tv_sec * 1000000 + now.tv_nsec / 1000);
@@ -128,7 +160,7 @@ static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *e
         const char *name;
         int r = sd_bus_message_read(message, "s", &name);
 
-        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping)
+        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping || daemon->leaving)
                 return 0;
         log_error("The bus took the name " BUS_NAME " away, stopping");
         daemon->named = false;
@@ -145,6 +177,8 @@ static int new_loop(Daemon *daemon) {
                 r = sd_event_add_signal(daemon->event, NULL, SIGINT, on_terminate, daemon);
         if (r >= 0)
                 r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_hangup, daemon);
+        if (r >= 0)
+                r = sd_event_set_watchdog(daemon->event, true); /* does nothing where systemd did not ask for it */
         if (r >= 0)
                 r = deadlines_new(daemon->event, &daemon->deadlines);
         return r < 0 ? fail(r, "Cannot make an event loop") : 0;
@@ -312,6 +346,7 @@ Daemon *daemon_free(Daemon *daemon) {
                 return NULL;
         if (daemon->deadlines)
                 deadline_disarm(daemon->deadlines, &daemon->farewell);
+        idle_exit_free(daemon->idle_exit);
         bus_close(daemon->bus);
         host_free(daemon->host);
         bus_free(daemon->bus);
@@ -328,6 +363,20 @@ Daemon *daemon_free(Daemon *daemon) {
         return NULL;
 }
 
+static int watch_idleness(Daemon *daemon) {
+        IdleExitConfig config = {
+                .event = daemon->event,
+                .deadlines = daemon->deadlines,
+                .usec = daemon->config.exit_idle_usec,
+                .busy = daemon_busy,
+                .idle = daemon_idle,
+                .userdata = daemon,
+        };
+        int r = config.usec > 0 ? idle_exit_new(&config, &daemon->idle_exit) : 0;
+
+        return r < 0 ? fail(r, "Cannot watch for idleness") : 0;
+}
+
 int daemon_start(Daemon *daemon) {
         int r = bus_serve(daemon->bus, daemon->sd_bus);
         if (r < 0)
@@ -340,6 +389,9 @@ int daemon_start(Daemon *daemon) {
         if (r < 0)
                 return fail(r, "Cannot take the name " BUS_NAME);
         daemon->named = true;
+        r = watch_idleness(daemon);
+        if (r < 0)
+                return r;
         (void) sd_notifyf(false, "READY=1\nSTATUS=%u plugins loaded", host_n_sessions(daemon->host));
         log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
         return 0;
