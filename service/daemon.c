@@ -140,7 +140,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
                 return 0;
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%lli", (long long) now.tv_sec * 1000000 + now.tv_nsec / 1000);
-        if (host_reload(daemon->host, &error) < 0)
+        if (host_reload(daemon->host, false, &error) < 0)
                 log_error("Cannot reload: %s", error.message);
         (void) sd_notify(false, "READY=1");
         return 0;
