@@ -78,6 +78,7 @@ TEST_F(Units, ACrashIsToldWithItsSignalAndLeavesNothing) {
         EXPECT_NE(client->get("crash", "MainPID"), pid);
         EXPECT_TRUE(client->poll([&] { return unit_property(name, "LoadState") == "not-found"; }));
         EXPECT_EQ(client->get("crash", "Restarts"), "1");
+        expect_error(client->get("crash", "ErrorDetails"), "result: signal");
 }
 
 TEST_F(Units, AnExitStatusIsTold) {
