@@ -37,6 +37,14 @@ static SessionRun *run_new(Session *session) {
         return run;
 }
 
+static void run_drop_unit(SessionRun *run) {
+        bool named = *session_unit(run->session) != '\0';
+
+        run->unit = unit_free(run->unit);
+        if (named)
+                session_changed(run->session, SESSION_PROPERTY_UNIT);
+}
+
 void session_run_free(Session *session) {
         SessionRun *run = session->run;
 
@@ -46,7 +54,7 @@ void session_run_free(Session *session) {
                 session_close_duplex(session, &(PlugindError){ PLUGIND_ERROR_CONNECTION_LOST, (char *) "the session was dropped" });
         run_disarm(run);
         deadline_disarm(run_deadlines(run), &run->end);
-        run->unit = unit_free(run->unit);
+        run_drop_unit(run);
         session->run = NULL;
         session->main_pid = 0;
         g_free(run->failed_at);
@@ -104,7 +112,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
 
         run->unit = unit;
         session->main_pid = pid;
-        session_changed(session, SESSION_PROPERTY_MAIN_PID);
+        session_changed(session, SESSION_PROPERTY_MAIN_PID | (*session_unit(session) ? SESSION_PROPERTY_UNIT : 0));
         if (!session->log)
                 (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
         plugin_log_set_pid(session->log, pid);
@@ -187,7 +195,7 @@ static void unit_gone(Unit *unit, void *userdata) {
         SessionRun *run = userdata;
         Session *session = run->session;
 
-        run->unit = unit_free(unit);
+        run_drop_unit(run);
         deadline_disarm(run_deadlines(run), &run->end);
         if (session->state == SESSION_STOPPING)
                 session_finish_stop(session);

@@ -49,11 +49,18 @@ static Unit *free_process(Unit *unit) {
         return nullptr;
 }
 
+static const char *process_unit_name(Unit *unit) {
+        const HostTest *test = reinterpret_cast<HostTest::Process *>(unit)->test;
+
+        return test->unit_name.empty() ? nullptr : test->unit_name.c_str();
+}
+
 static const RuntimeOps test_runtime = {
         .name = "test",
         .runtime_free = nullptr,
         .unit_start = start_process,
         .unit_kill = kill_process,
+        .unit_name = process_unit_name,
         .unit_free = free_process,
 };
 

@@ -77,6 +77,7 @@ class HostTest : public testing::Test {
         Host *host = nullptr;
         Caller *alice = nullptr, *bob = nullptr;
         std::vector<std::unique_ptr<Process>> processes;
+        std::string unit_name;      /* of all of them, as systemd's; "": none */
         PlugindError start_error{}; /* set: the next start fails with it */
         mutable std::string log;    /* of StateChanged */
         std::vector<std::string>
