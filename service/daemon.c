@@ -2,11 +2,13 @@
 #include "daemon.h"
 
 #include "bus/bus.h"
+#include "idle-exit.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -21,13 +23,17 @@ struct Daemon {
         Worker *worker;
         Arena *arena;
         Runtime *runtime;
+        const char *runtimes[3]; /* that there could be, NULL-terminated */
         Record *record;
         LogSink *log_sink;
         Host *host;
         sd_bus *sd_bus;
         Bus *bus;
+        IdleExit *idle_exit;
         Deadline farewell;
-        bool named, stopping;
+        bool named;
+        bool leaving;  /* since nothing is loaded */
+        bool stopping; /* whatever is loaded */
         int exit_status;
 };
 
@@ -58,10 +64,17 @@ static void farewell_over(Deadline *d) {
         (void) sd_event_exit(daemon->event, daemon->exit_status);
 }
 
+static void daemon_stop(Daemon *daemon, int exit_status);
+
 static void all_written(void *userdata) {
         Daemon *daemon = userdata;
 
-        (void) sd_event_exit(daemon->event, daemon->exit_status);
+        if (daemon->leaving && host_n_sessions(daemon->host) > 0) { /* loaded while the bus took the name back */
+                daemon->leaving = false;
+                deadline_disarm(daemon->deadlines, &daemon->farewell);
+                daemon_stop(daemon, EX_TEMPFAIL);
+        } else
+                (void) sd_event_exit(daemon->event, daemon->exit_status);
 }
 
 static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -72,24 +85,44 @@ static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *
         return 0;
 }
 
-/* Callers queue in the bus until the name is free, so it is released when nothing is left that could answer. */
-static void plugins_stopped(const PlugindError *error, void *userdata) {
-        Daemon *daemon = userdata;
-
+/* From the release on, callers queue in the bus until somebody has the name again; what came before it is answered. */
+static void say_farewell(Daemon *daemon) {
         deadline_arm(daemon->deadlines, &daemon->farewell, FAREWELL_USEC);
         if (daemon->named && sd_bus_release_name_async(daemon->sd_bus, NULL, BUS_NAME, name_released, daemon) >= 0)
                 return;
         bus_when_drained(daemon->bus, all_written, daemon);
 }
 
+static void plugins_stopped(const PlugindError *error, void *userdata) {
+        say_farewell(userdata);
+}
+
 static void daemon_stop(Daemon *daemon, int exit_status) {
         if (exit_status != EXIT_SUCCESS)
                 daemon->exit_status = exit_status;
-        if (daemon->stopping)
+        if (daemon->stopping || daemon->leaving)
                 return;
         daemon->stopping = true;
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping plugins");
         host_stop(daemon->host, plugins_stopped, daemon);
+}
+
+static bool daemon_busy(void *userdata) {
+        const Daemon *daemon = userdata;
+
+        return host_n_sessions(daemon->host) > 0 || bus_busy(daemon->bus);
+}
+
+/* systemd has to know before the bus does: who calls from the release on has the unit started, and that has to come after its end. */
+static void daemon_idle(void *userdata) {
+        Daemon *daemon = userdata;
+
+        if (daemon->stopping)
+                return;
+        log_info("Nothing is loaded, leaving until somebody calls");
+        daemon->leaving = true;
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Leaving, nothing is loaded");
+        say_farewell(daemon);
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -103,11 +136,11 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         struct timespec now = {};
         Daemon *daemon = userdata;
 
-        if (daemon->stopping)
+        if (daemon->stopping || daemon->leaving)
                 return 0;
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%lli", (long long) now.tv_sec * 1000000 + now.tv_nsec / 1000);
-        if (host_reload(daemon->host, &error) < 0)
+        if (host_reload(daemon->host, false, &error) < 0)
                 log_error("Cannot reload: %s", error.message);
         (void) sd_notify(false, "READY=1");
         return 0;
@@ -127,7 +160,7 @@ static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *e
         const char *name;
         int r = sd_bus_message_read(message, "s", &name);
 
-        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping)
+        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping || daemon->leaving)
                 return 0;
         log_error("The bus took the name " BUS_NAME " away, stopping");
         daemon->named = false;
@@ -145,8 +178,80 @@ static int new_loop(Daemon *daemon) {
         if (r >= 0)
                 r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_hangup, daemon);
         if (r >= 0)
+                r = sd_event_set_watchdog(daemon->event, true); /* does nothing where systemd did not ask for it */
+        if (r >= 0)
                 r = deadlines_new(daemon->event, &daemon->deadlines);
         return r < 0 ? fail(r, "Cannot make an event loop") : 0;
+}
+
+/* Blocking calls are fine here: the loop does not run yet. */
+static int connect_bus(Daemon *daemon) {
+        bool user = daemon->config.user;
+        int r = user ? sd_bus_open_user_with_description(&daemon->sd_bus, "plugind")
+                     : sd_bus_open_system_with_description(&daemon->sd_bus, "plugind");
+
+        if (r < 0) {
+                errno = -r;
+                log_error("Cannot connect to the %s bus (%s): %m", user ? "session" : "system",
+                          user ? "DBUS_SESSION_BUS_ADDRESS, else $XDG_RUNTIME_DIR/bus; --system for the system bus"
+                               : "DBUS_SYSTEM_BUS_ADDRESS, else /run/dbus/system_bus_socket; --user for a session bus");
+                return r;
+        }
+        r = sd_bus_attach_event(daemon->sd_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_disconnected, daemon);
+        if (r >= 0)
+                r = sd_bus_match_signal(daemon->sd_bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "NameLost", on_name_lost, daemon);
+        return r < 0 ? fail(r, "Cannot use the bus") : 0;
+}
+
+static bool name_has_owner(Daemon *daemon, const char *name) {
+        sd_bus_creds *creds = NULL;
+        int r = sd_bus_get_name_creds(daemon->sd_bus, name, SD_BUS_CREDS_UNIQUE_NAME, &creds);
+
+        sd_bus_creds_unref(creds);
+        return r >= 0;
+}
+
+static int name_is_taken(Daemon *daemon) {
+        g_autofree char *who = NULL;
+        sd_bus_creds *creds = NULL;
+        pid_t pid;
+
+        if (sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0)
+                who = g_strdup_printf(" by process %i", pid);
+        sd_bus_creds_unref(creds);
+        log_error("The name " BUS_NAME " is already taken%s: is another plugind running on this bus?", who ? who : "");
+        return -EEXIST;
+}
+
+/* The service manager whose bus this is. */
+static bool systemd_is_here(Daemon *daemon) {
+        return sd_booted() > 0 && name_has_owner(daemon, "org.freedesktop.systemd1");
+}
+
+static int new_runtime(Daemon *daemon) {
+        RuntimeChoice choice = daemon->config.runtime;
+        bool here = systemd_is_here(daemon);
+        int r;
+
+        daemon->runtimes[0] = "local";
+        if (here)
+                daemon->runtimes[1] = "systemd";
+        if (choice == RUNTIME_NONE)
+                return 0;
+        if (choice == RUNTIME_SYSTEMD && !here) {
+                log_error("--runtime=systemd: there is no org.freedesktop.systemd1 on this bus");
+                return -EHOSTDOWN;
+        }
+        if (choice == RUNTIME_SYSTEMD || (choice == RUNTIME_AUTO && here)) {
+                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, &daemon->runtime);
+                return r < 0 ? fail(r, "Cannot run units of systemd") : 0;
+        }
+        r = runtime_local_new(daemon->event, &daemon->runtime);
+        return r < 0 ? fail(r, "Cannot run child processes") : 0;
 }
 
 static int new_host(Daemon *daemon) {
@@ -183,11 +288,9 @@ static int new_ground(Daemon *daemon) {
         r = arena_new(DUPLEX_MESSAGE_MAX, 1, &daemon->arena);
         if (r < 0)
                 return fail(r, "Cannot make shared memory for plugins' messages");
-        if (daemon->config.runtime != RUNTIME_NONE) {
-                r = runtime_local_new(daemon->event, &daemon->runtime);
-                if (r < 0)
-                        return fail(r, "Cannot run child processes");
-        }
+        r = new_runtime(daemon);
+        if (r < 0)
+                return r;
         r = record_new(daemon->event, daemon->state_dir, daemon->worker, &daemon->record);
         if (r < 0) {
                 errno = -r;
@@ -204,6 +307,7 @@ static int new_bus(Daemon *daemon) {
                 .host = daemon->host,
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
+                .runtimes = daemon->runtimes,
                 .allowed = daemon->config.user ? geteuid() : 0,
         };
         int r = bus_new(&config, &daemon->bus);
@@ -219,6 +323,10 @@ int daemon_new(const DaemonConfig *config, Daemon **ret) {
         daemon->state_dir = config->state_dir ? g_strdup(config->state_dir) : default_state_dir(config->user);
         daemon->farewell.expired = farewell_over;
         r = new_loop(daemon);
+        if (r >= 0)
+                r = connect_bus(daemon);
+        if (r >= 0 && name_has_owner(daemon, BUS_NAME)) /* before anything of its is touched, or any plugin started */
+                r = name_is_taken(daemon);
         if (r >= 0)
                 r = new_ground(daemon);
         if (r >= 0)
@@ -238,13 +346,14 @@ Daemon *daemon_free(Daemon *daemon) {
                 return NULL;
         if (daemon->deadlines)
                 deadline_disarm(daemon->deadlines, &daemon->farewell);
+        idle_exit_free(daemon->idle_exit);
         bus_close(daemon->bus);
         host_free(daemon->host);
         bus_free(daemon->bus);
+        runtime_free(daemon->runtime);
         sd_bus_close_unref(daemon->sd_bus); /* what could be flushed has been */
         log_sink_free(daemon->log_sink);
         record_free(daemon->record);
-        runtime_free(daemon->runtime);
         arena_free(daemon->arena);
         worker_free(daemon->worker);
         deadlines_free(daemon->deadlines);
@@ -254,57 +363,22 @@ Daemon *daemon_free(Daemon *daemon) {
         return NULL;
 }
 
-/* Blocking calls are fine here: the loop does not run yet. */
-static int connect_bus(Daemon *daemon) {
-        bool user = daemon->config.user;
-        int r = user ? sd_bus_open_user_with_description(&daemon->sd_bus, "plugind")
-                     : sd_bus_open_system_with_description(&daemon->sd_bus, "plugind");
+static int watch_idleness(Daemon *daemon) {
+        IdleExitConfig config = {
+                .event = daemon->event,
+                .deadlines = daemon->deadlines,
+                .usec = daemon->config.exit_idle_usec,
+                .busy = daemon_busy,
+                .idle = daemon_idle,
+                .userdata = daemon,
+        };
+        int r = config.usec > 0 ? idle_exit_new(&config, &daemon->idle_exit) : 0;
 
-        if (r < 0) {
-                errno = -r;
-                log_error("Cannot connect to the %s bus (%s): %m", user ? "session" : "system",
-                          user ? "DBUS_SESSION_BUS_ADDRESS, else $XDG_RUNTIME_DIR/bus; --system for the system bus"
-                               : "DBUS_SYSTEM_BUS_ADDRESS, else /run/dbus/system_bus_socket; --user for a session bus");
-                return r;
-        }
-        r = sd_bus_attach_event(daemon->sd_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = sd_bus_match_signal(daemon->sd_bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                                        "Disconnected", on_disconnected, daemon);
-        if (r >= 0)
-                r = sd_bus_match_signal(daemon->sd_bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                        "NameLost", on_name_lost, daemon);
-        return r < 0 ? fail(r, "Cannot use the bus") : 0;
-}
-
-static int name_is_taken(Daemon *daemon) {
-        g_autofree char *who = NULL;
-        sd_bus_creds *creds = NULL;
-        pid_t pid;
-
-        if (sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_PID, &creds) >= 0 && sd_bus_creds_get_pid(creds, &pid) >= 0)
-                who = g_strdup_printf(" by process %i", pid);
-        sd_bus_creds_unref(creds);
-        log_error("The name " BUS_NAME " is already taken%s: is another plugind running on this bus?", who ? who : "");
-        return -EEXIST;
-}
-
-static bool name_has_owner(Daemon *daemon) {
-        sd_bus_creds *creds = NULL;
-        int r = sd_bus_get_name_creds(daemon->sd_bus, BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &creds);
-
-        sd_bus_creds_unref(creds);
-        return r >= 0;
+        return r < 0 ? fail(r, "Cannot watch for idleness") : 0;
 }
 
 int daemon_start(Daemon *daemon) {
-        int r = connect_bus(daemon);
-
-        if (r < 0)
-                return r;
-        if (name_has_owner(daemon)) /* before any plugin is started */
-                return name_is_taken(daemon);
-        r = bus_serve(daemon->bus, daemon->sd_bus);
+        int r = bus_serve(daemon->bus, daemon->sd_bus);
         if (r < 0)
                 return fail(r, "Cannot register on the bus");
         host_start(daemon->host);
@@ -315,6 +389,9 @@ int daemon_start(Daemon *daemon) {
         if (r < 0)
                 return fail(r, "Cannot take the name " BUS_NAME);
         daemon->named = true;
+        r = watch_idleness(daemon);
+        if (r < 0)
+                return r;
         (void) sd_notifyf(false, "READY=1\nSTATUS=%u plugins loaded", host_n_sessions(daemon->host));
         log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
         return 0;

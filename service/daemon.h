@@ -5,16 +5,18 @@
 #include "basic/log.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct Daemon Daemon;
 
-typedef enum RuntimeChoice { RUNTIME_AUTO, RUNTIME_LOCAL, RUNTIME_NONE } RuntimeChoice;
+typedef enum RuntimeChoice { RUNTIME_AUTO, RUNTIME_LOCAL, RUNTIME_SYSTEMD, RUNTIME_NONE } RuntimeChoice;
 
 typedef struct DaemonConfig {
         bool user; /* the session bus of one user; else the system bus */
         RuntimeChoice runtime;
         const char *state_dir; /* NULL: /var/lib/plugind, or $XDG_STATE_HOME/plugind with `user` */
         LogTarget log_target;
+        uint64_t exit_idle_usec; /* leave when nothing was loaded for so long; 0: never */
 } DaemonConfig;
 
 /* SIGCHLD, SIGHUP, SIGINT and SIGTERM must be blocked. What fails is logged. */
@@ -23,5 +25,6 @@ Daemon *daemon_free(Daemon *daemon);
 
 /* Connects, loads what is remembered, and takes the name when all is ready to be called. -EEXIST if another has it. */
 int daemon_start(Daemon *daemon);
-/* Serves until told to stop. Returns the exit status. */
+/* Serves until told to stop, or for no longer than something is loaded. Returns the exit status: EX_TEMPFAIL if it left for want of
+ * anything to do and just then something was loaded: it is remembered, and wants to be started again. */
 int daemon_loop(Daemon *daemon);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#define EXIT_IDLE_MAX 31536000 /* a year */
+
 static int help(void) {
         printf("plugind [OPTIONS...]\n\n"
                "Hosts plugins on D-Bus: loads, starts, watches and restarts them, and passes messages.\n\n"
@@ -16,9 +18,11 @@ static int help(void) {
                "     --version             Show the version\n"
                "     --system              Serve the system bus (default)\n"
                "     --user                Serve the session bus of this user\n"
-               "     --runtime=WHICH       How plugins are run: auto, local (child processes) or none\n"
+               "     --runtime=WHICH       How plugins are run: systemd (units of their own), local (child\n"
+               "                           processes), none, or auto (default): systemd where it runs\n"
                "     --state-dir=PATH      Where state is kept (default: /var/lib/plugind,\n"
                "                           with --user $XDG_STATE_HOME/plugind)\n"
+               "     --exit-idle=SECONDS   Leave when nothing was loaded for so long (default: never)\n"
                "     --log-level=LEVEL     emerg, alert, crit, err, warning, notice, info (default), debug or 0 to 7\n"
                "     --log-target=TARGET   auto (the journal where it is there), journal or stderr (plugins' logs: files)\n\n"
                "PLUGIND_PLUGIN_PATH, a list of folders separated by colons, replaces the search path of manifests.\n"
@@ -54,10 +58,32 @@ typedef struct Arguments {
         int (*instead)(void); /* --help or --version */
 } Arguments;
 
-enum { OPTION_VERSION = 0x100, OPTION_SYSTEM, OPTION_USER, OPTION_RUNTIME, OPTION_STATE_DIR, OPTION_LOG_LEVEL, OPTION_LOG_TARGET };
+enum {
+        OPTION_VERSION = 0x100,
+        OPTION_SYSTEM,
+        OPTION_USER,
+        OPTION_RUNTIME,
+        OPTION_STATE_DIR,
+        OPTION_EXIT_IDLE,
+        OPTION_LOG_LEVEL,
+        OPTION_LOG_TARGET
+};
+
+/* Fractions are for tests. */
+static int seconds(const char *option, const char *value, uint64_t *ret_usec) {
+        char *end;
+        double number = g_ascii_strtod(value, &end);
+
+        if (end == value || *end || !(number > 0) || number > EXIT_IDLE_MAX)
+                return usage(option, value, "a number of seconds, up to " G_STRINGIFY(EXIT_IDLE_MAX));
+        *ret_usec = (uint64_t) (number * 1e6);
+        return 0;
+}
 
 static int argument(Arguments *arguments, int option, const char *value) {
-        static const char *const runtimes[] = { [RUNTIME_AUTO] = "auto", [RUNTIME_LOCAL] = "local", [RUNTIME_NONE] = "none" };
+        static const char *const runtimes[] = {
+                [RUNTIME_AUTO] = "auto", [RUNTIME_LOCAL] = "local", [RUNTIME_SYSTEMD] = "systemd", [RUNTIME_NONE] = "none"
+        };
         static const char *const targets[] = {
                 [LOG_TARGET_AUTO] = "auto", [LOG_TARGET_JOURNAL] = "journal", [LOG_TARGET_STDERR] = "stderr"
         };
@@ -83,6 +109,8 @@ static int argument(Arguments *arguments, int option, const char *value) {
                         return usage("--state-dir", value, "an absolute path");
                 arguments->config.state_dir = value;
                 break;
+        case OPTION_EXIT_IDLE:
+                return seconds("--exit-idle", value, &arguments->config.exit_idle_usec);
         case OPTION_LOG_LEVEL:
                 r = arguments->log_level = log_priority_from_string(value);
                 if (r < 0)
@@ -106,6 +134,7 @@ static int parse_arguments(int argc, char *argv[], Arguments *arguments) {
                 { "user", no_argument, NULL, OPTION_USER },
                 { "runtime", required_argument, NULL, OPTION_RUNTIME },
                 { "state-dir", required_argument, NULL, OPTION_STATE_DIR },
+                { "exit-idle", required_argument, NULL, OPTION_EXIT_IDLE },
                 { "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
                 { "log-target", required_argument, NULL, OPTION_LOG_TARGET },
                 {},

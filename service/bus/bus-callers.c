@@ -11,6 +11,7 @@ struct Callers {
         GHashTable *senders;   /* by unique name */
         const char *vanishing; /* the name of who is just being freed */
         bool all_vanish;
+        unsigned n_asking; /* senders */
 };
 
 typedef struct Sender {
@@ -26,10 +27,16 @@ static void message_unref(void *message) {
         sd_bus_message_unref(message);
 }
 
+static void sender_asked(Sender *sender) {
+        if (sender->asking)
+                sender->callers->n_asking--;
+        sender->asking = sd_bus_slot_unref(sender->asking);
+}
+
 static void sender_free(void *data) {
         Sender *sender = data;
 
-        sd_bus_slot_unref(sender->asking);
+        sender_asked(sender);
         g_queue_clear_full(&sender->held, message_unref);
         caller_free(sender->caller);
         g_free(sender->name);
@@ -40,6 +47,10 @@ static void callers_forget(Callers *callers, const char *name) {
         callers->vanishing = name;
         g_hash_table_remove(callers->senders, name);
         callers->vanishing = NULL;
+}
+
+bool callers_hold(const Callers *callers) {
+        return callers->n_asking > 0;
 }
 
 bool callers_vanishing(const Callers *callers, const char *name) {
@@ -134,7 +145,7 @@ static int credentials_known(sd_bus_message *reply, void *userdata, sd_bus_error
         uid_t uid = (uid_t) -1;
         int r;
 
-        sender->asking = sd_bus_slot_unref(sender->asking);
+        sender_asked(sender);
         r = e ? -sd_bus_message_get_errno(reply) : credentials_read(reply, &uid);
         if (r >= 0)
                 r = caller_new(sender->name, uid, sender, &sender->caller);
@@ -156,9 +167,13 @@ static int credentials_known(sd_bus_message *reply, void *userdata, sd_bus_error
 }
 
 static int sender_ask(Sender *sender) {
-        return sd_bus_call_method_async(sender->callers->connection->sd_bus, &sender->asking, "org.freedesktop.DBus",
-                                        "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", credentials_known,
-                                        sender, "s", sender->name);
+        int r = sd_bus_call_method_async(sender->callers->connection->sd_bus, &sender->asking, "org.freedesktop.DBus",
+                                         "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", credentials_known,
+                                         sender, "s", sender->name);
+
+        if (r >= 0)
+                sender->callers->n_asking++;
+        return r;
 }
 
 static int sender_hold(Sender *sender, sd_bus_message *message, PlugindError *error) {

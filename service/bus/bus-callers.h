@@ -28,6 +28,9 @@ Callers *callers_free(Callers *callers);
  * Negative: refused. */
 int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Caller **ret, PlugindError *error);
 
+/* Messages are held, and will be dispatched. */
+bool callers_hold(const Callers *callers);
+
 /* The connection that CALLER speaks on. */
 Connection *caller_connection(const Caller *caller);
 /* The caller NAME has vanished and is just being freed: what it asked for need not be answered. What others asked for may end with it. */

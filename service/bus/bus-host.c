@@ -162,11 +162,14 @@ static int method_list_sessions(Call *call, PlugindError *error) {
         return r < 0 ? r : call_reply(call, reply, host_n_sessions(bus->host) * 512);
 }
 
+static const Option reload_options[] = { { "unload-removed", OPTION_BOOL, 0 }, {} };
+
 static int method_reload(Call *call, PlugindError *error) {
-        int r = options_read(call->message, NULL, NULL, error);
+        bool unload_removed = false;
+        int r = options_read(call->message, reload_options, &unload_removed, error);
 
         if (r >= 0)
-                r = host_reload(call->connection->bus->host, error);
+                r = host_reload(call->connection->bus->host, unload_removed, error);
         return r < 0 ? r : call_reply_empty(call);
 }
 
@@ -204,7 +207,9 @@ static int get_runtime(sd_bus *sd_bus, const char *path, const char *interface, 
 
 static int get_runtimes(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                         void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "as", 1, "local");
+        const Connection *connection = userdata;
+
+        return sd_bus_message_append_strv(reply, (char **) connection->bus->config.runtimes);
 }
 
 static int get_sessions(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,

@@ -148,10 +148,22 @@ Bus *bus_free(Bus *bus) {
         return NULL;
 }
 
+bool bus_busy(const Bus *bus) {
+        list_foreach(node, &bus->connections) {
+                const Connection *connection = list_entry(node, Connection, connections);
+
+                if (connection->callers && callers_hold(connection->callers))
+                        return true;
+        }
+        return false;
+}
+
 /* A post source runs after whatever else has run, sd-bus' own writing too. */
 static int on_turn(sd_event_source *source, void *userdata) {
         Bus *bus = userdata;
 
+        if (bus_busy(bus))
+                return 0;
         list_foreach(node, &bus->connections) {
                 uint64_t queued = 0;
 

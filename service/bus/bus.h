@@ -16,9 +16,10 @@ typedef struct Bus Bus;
 typedef struct BusConfig {
         sd_event *event;
         Host *host;
-        const LogSink *log_sink; /* NULL: none */
-        const char *runtime;     /* its name; NULL: there is none */
-        uid_t allowed;           /* who may change things */
+        const LogSink *log_sink;     /* NULL: none */
+        const char *runtime;         /* its name; NULL: there is none */
+        const char *const *runtimes; /* names of those that there could be here, NULL-terminated */
+        uid_t allowed;               /* who may change things */
 } BusConfig;
 
 /* Everything CONFIG points to must outlive the bus, but for the host. */
@@ -35,5 +36,8 @@ int bus_serve(Bus *bus, sd_bus *connection);
 /* From now on what happens to sessions is signalled. */
 void bus_start_signals(Bus *bus);
 
-/* Calls DRAINED once, from the loop, when all that was sent has been written. */
+/* Calls have come that wait for the bus to say who sent them. */
+bool bus_busy(const Bus *bus);
+
+/* Calls DRAINED once, from the loop, when that is no longer so, and all that was sent has been written. */
 void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata);

@@ -141,6 +141,10 @@ void host_last_bound_left(Session *session) {
         host_unload_session(session->host, session, "unbound", NULL, NULL);
 }
 
+void host_unload_removed(Session *session) {
+        host_unload_session(session->host, session, "removed", NULL, NULL);
+}
+
 void host_stop(Host *host, SessionDone done, void *userdata) {
         host->stopping = true;
         host->stopped = done;

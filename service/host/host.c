@@ -307,21 +307,25 @@ static void session_take_manifest(Session *session, Manifest *manifest) {
 
 static void session_reload(Session *session, void *userdata) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        bool *unload_removed = userdata;
         Manifest *manifest = NULL;
 
         if (!session->source || session->unloading)
                 return;
-        if (read_manifest(session->host, session->source, session->id, &manifest, &error) < 0)
-                log_session(LOG_WARNING, session->id, "it keeps its old manifest: %s", error.message);
-        else
+        if (read_manifest(session->host, session->source, session->id, &manifest, &error) >= 0)
                 session_take_manifest(session, manifest);
+        else if (*unload_removed && error.code == PLUGIND_ERROR_NO_SUCH_PLUGIN) {
+                log_session(LOG_NOTICE, session->id, "it was removed and is unloaded: %s", error.message);
+                host_unload_removed(session);
+        } else
+                log_session(LOG_WARNING, session->id, "it keeps its old manifest: %s", error.message);
         manifest_unref(manifest);
 }
 
-int host_reload(Host *host, PlugindError *error) {
+int host_reload(Host *host, bool unload_removed, PlugindError *error) {
         if (host->stopping)
                 return plugind_error_set(error, PLUGIND_ERROR_NOT_ACTIVE, "plugind is shutting down");
-        host_foreach(host, session_reload, NULL);
+        host_foreach(host, session_reload, &unload_removed);
         host_load_boot(host);
         return 0;
 }

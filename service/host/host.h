@@ -60,9 +60,10 @@ unsigned host_n_sessions(const Host *host);
 /* In the order of loading. CALLBACK must not load or unload. */
 void host_foreach(Host *host, void (*callback)(Session *session, void *userdata), void *userdata);
 
-/* Reads manifests again. Running plugins keep running; what is new counts from their next start on. A manifest that is gone or wrong
- * is logged and its session keeps the old one. New `boot` ones are loaded and started. */
-int host_reload(Host *host, PlugindError *error);
+/* Reads manifests again. Running plugins keep running; what is new counts from their next start on. A manifest that is wrong is logged
+ * and its session keeps the old one, and so it is with one that is gone, unless UNLOAD_REMOVED: then its session is unloaded. New `boot`
+ * ones are loaded and started. */
+int host_reload(Host *host, bool unload_removed, PlugindError *error);
 
 /* Back-pressure: while set, no plugin is read. */
 void host_pause(Host *host, bool paused);

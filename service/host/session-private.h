@@ -145,3 +145,5 @@ void host_unload_done(Host *host);
 void session_unloads_done(Session *session);
 void host_session_settled(Host *host, Session *session);
 void host_last_bound_left(Session *session);
+/* Its manifest is gone: whoever has bound it has to let it go. */
+void host_unload_removed(Session *session);

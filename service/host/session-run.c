@@ -37,6 +37,14 @@ static SessionRun *run_new(Session *session) {
         return run;
 }
 
+static void run_set_unit(SessionRun *run, Unit *unit) {
+        if (run->unit == unit)
+                return;
+        run->unit = unit;
+        if (*session_unit(run->session))
+                session_changed(run->session, SESSION_PROPERTY_UNIT);
+}
+
 static void run_drop_unit(SessionRun *run) {
         bool named = *session_unit(run->session) != '\0';
 
@@ -77,13 +85,15 @@ static bool env_has(char *const *env, const char *name) {
         return false;
 }
 
-/* PATH, LANG, HOME, PLUGIND_*, for a user what names their session; and what the manifest sets, which wins. */
+/* PATH, LANG, HOME (in a sandbox: the only folder it may write to), PLUGIND_*, for a user's that is in none what names their session; and what the manifest sets, which wins. */
 static GPtrArray *session_environment(Session *session, const char *data_dir) {
         static const char *const passed_to_user[] = {
                 "USER",           "LOGNAME",        "XDG_RUNTIME_DIR",          "XDG_CONFIG_HOME", "XDG_DATA_HOME",
                 "XDG_STATE_HOME", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY",         "WAYLAND_DISPLAY",
         };
         const HostConfig *config = &session->host->config;
+        const Sandbox *sandbox = &session->manifest->sandbox;
+        bool sandboxed = config->runtime->sandboxes && sandbox->profile != SANDBOX_TRUSTED;
         char *const *own = session->manifest->env;
         GPtrArray *env = g_ptr_array_new_with_free_func(g_free);
 
@@ -92,8 +102,8 @@ static GPtrArray *session_environment(Session *session, const char *data_dir) {
         if (!env_has(own, "LANG"))
                 add_env(env, "LANG", g_getenv("LANG") ?: "C.UTF-8");
         if (!env_has(own, "HOME"))
-                add_env(env, "HOME", g_get_home_dir());
-        for (size_t i = 0; config->user && i < G_N_ELEMENTS(passed_to_user); i++)
+                add_env(env, "HOME", sandboxed || sandbox->user ? data_dir : g_get_home_dir());
+        for (size_t i = 0; config->user && !sandboxed && i < G_N_ELEMENTS(passed_to_user); i++)
                 if (!env_has(own, passed_to_user[i]))
                         add_env(env, passed_to_user[i], g_getenv(passed_to_user[i]));
         add_env(env, "PLUGIND_SESSION", session->id);
@@ -110,9 +120,9 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         Session *session = run->session;
         int r;
 
-        run->unit = unit;
+        run_set_unit(run, unit);
         session->main_pid = pid;
-        session_changed(session, SESSION_PROPERTY_MAIN_PID | (*session_unit(session) ? SESSION_PROPERTY_UNIT : 0));
+        session_changed(session, SESSION_PROPERTY_MAIN_PID);
         if (!session->log)
                 (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
         plugin_log_set_pid(session->log, pid);
@@ -127,19 +137,46 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         session_fail(session, "start", "start-failed", &error, NULL);
 }
 
-static void unit_failed(Unit *unit, const PlugindError *error, void *userdata) {
-        SessionRun *run = userdata;
+static void session_finish_stop(Session *session);
+static void session_next_attempt(Session *session);
 
-        run->unit = unit_free(unit);
-        session_fail(run->session, "start", "start-failed", error, NULL);
+/* Nothing of the old run is left. */
+static void session_next_attempt_if_due(Session *session) {
+        if (session->state == SESSION_RESTARTING && (session->run->backoff_over || session->run->give_up))
+                session_next_attempt(session);
 }
 
-static void describe_exit(const UnitExit *exit, bool active, char **ret) {
-        if (exit->code == CLD_EXITED)
-                *ret = g_strdup_printf("the plugin exited with status %d%s", exit->status, active ? "" : " before it was active");
+/* It cannot be run at all. */
+static void session_cannot_start(Session *session, const PlugindError *error) {
+        session_set_failure(session, "start", error, NULL);
+        session->run->give_up = true;
+        session_next_attempt(session);
+}
+
+static void unit_failed(Unit *unit, const PlugindError *error, void *userdata) {
+        SessionRun *run = userdata;
+        Session *session = run->session;
+
+        run_drop_unit(run);
+        deadline_disarm(run_deadlines(run), &run->end);
+        if (session->state == SESSION_STOPPING)
+                session_finish_stop(session);
+        else if (session->state == SESSION_STARTING)
+                session_cannot_start(session, error);
         else
-                *ret = g_strdup_printf("the plugin was killed by signal %d (SIG%s)%s", exit->status, sigabbrev_np(exit->status) ?: "?",
-                                       active ? "" : " before it was active");
+                session_next_attempt_if_due(session);
+}
+
+static char *describe_exit(Unit *unit, const UnitExit *exit, bool active) {
+        const char *when = active ? "" : " before it was active";
+
+        if (exit->stopped)
+                return g_strdup_printf("the plugin's unit %s was stopped by somebody else%s", unit_name(unit), when);
+        if (exit->by)
+                return g_strdup_printf("the plugin was ended by %s%s", exit->by, when);
+        if (exit->code == CLD_EXITED)
+                return g_strdup_printf("the plugin exited with status %d%s", exit->status, when);
+        return g_strdup_printf("the plugin was killed by signal %d (SIG%s)%s", exit->status, sigabbrev_np(exit->status) ?: "?", when);
 }
 
 static void session_ended(Session *session, const UnitExit *exit) {
@@ -171,13 +208,16 @@ static void unit_exited(Unit *unit, const UnitExit *exit, void *userdata) {
         session_changed(session, SESSION_PROPERTY_MAIN_PID);
         if (run->duplex)
                 duplex_drain(run->duplex); /* what it had written arrives */
-        describe_exit(exit, run->active_since > 0, &error.message);
+        error.message = describe_exit(unit, exit, run->active_since > 0);
         session_ended(session, exit);
         if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING)
                 session_close_duplex(session, &error);
-        else if (exit_is_clean(session, exit)) {
+        else if (exit->stopped || exit_is_clean(session, exit)) {
                 run_disarm(run);
-                session_transition(session, SESSION_STOPPING, "exited");
+                if (exit->stopped)
+                        session_set_failure(session, "run", &error, exit);
+                run->stop_reason = exit->stopped ? "unit-stopped" : "exited";
+                session_transition(session, SESSION_STOPPING, run->stop_reason);
                 session_close_duplex(session, &error);
         } else
                 session_fail(session,
@@ -188,9 +228,6 @@ static void unit_exited(Unit *unit, const UnitExit *exit, void *userdata) {
         plugind_error_clear(&error);
 }
 
-static void session_finish_stop(Session *session);
-static void session_next_attempt(Session *session);
-
 static void unit_gone(Unit *unit, void *userdata) {
         SessionRun *run = userdata;
         Session *session = run->session;
@@ -199,8 +236,8 @@ static void unit_gone(Unit *unit, void *userdata) {
         deadline_disarm(run_deadlines(run), &run->end);
         if (session->state == SESSION_STOPPING)
                 session_finish_stop(session);
-        else if (session->state == SESSION_RESTARTING && (run->backoff_over || run->give_up))
-                session_next_attempt(session);
+        else
+                session_next_attempt_if_due(session);
 }
 
 static const UnitEvents unit_events = {
@@ -217,7 +254,7 @@ static int session_make_data_dir(Session *session, char **ret, PlugindError *err
         if (!config->data_dir)
                 return 0;
         path = g_build_filename(config->data_dir, session->id, NULL);
-        if (!config->runtime->ops->makes_data_dir && g_mkdir_with_parents(path, 0700) < 0)
+        if (!config->runtime->makes_data_dir && g_mkdir_with_parents(path, 0700) < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot make the data folder %s: %s", path, strerror(errno));
         *ret = g_steal_pointer(&path);
         return 0;
@@ -238,19 +275,22 @@ static int session_spawn(Session *session, PlugindError *error) {
         if (r < 0)
                 return r;
         env = session_environment(session, data_dir);
-        return runtime->ops->unit_start(runtime,
-                                        &(UnitSpec){
-                                                .session = session->id,
-                                                .command = manifest->command,
-                                                .args = manifest->args,
-                                                .env = (char *const *) env->pdata,
-                                                .cwd = manifest->cwd,
-                                                .socket_stdio = manifest->dialect->socket_stdio,
-                                                .sandbox = &manifest->sandbox,
-                                                .data_dir = data_dir,
-                                                .stop_usec = manifest->timeouts.stop_usec,
-                                        },
-                                        &unit_events, session->run, &unit, error);
+        r = runtime->ops->unit_start(runtime,
+                                     &(UnitSpec){
+                                             .session = session->id,
+                                             .command = manifest->command,
+                                             .args = manifest->args,
+                                             .env = (char *const *) env->pdata,
+                                             .cwd = manifest->cwd,
+                                             .socket_stdio = manifest->dialect->socket_stdio,
+                                             .sandbox = &manifest->sandbox,
+                                             .data_dir = data_dir,
+                                             .stop_usec = manifest->timeouts.stop_usec,
+                                     },
+                                     &unit_events, session->run, &unit, error);
+        if (r >= 0)
+                run_set_unit(session->run, unit);
+        return r;
 }
 
 static void session_spawn_next(Session *session, const char *reason) {
@@ -262,11 +302,8 @@ static void session_spawn_next(Session *session, const char *reason) {
         run->stop_reason = NULL;
         session_transition(session, SESSION_STARTING, reason);
         deadline_arm(run_deadlines(run), &run->timer, session->manifest->timeouts.start_usec);
-        if (session_spawn(session, &error) < 0) {
-                session_set_failure(session, "start", &error, NULL);
-                run->give_up = true;
-                session_next_attempt(session);
-        }
+        if (session_spawn(session, &error) < 0)
+                session_cannot_start(session, &error);
 }
 
 void session_start(Session *session, const char *reason) {

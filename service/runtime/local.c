@@ -11,6 +11,7 @@
 #include "basic/log.h"
 #include "runtime/descent.h"
 #include "runtime/runtime.h"
+#include "runtime/stdio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,71 +54,8 @@ typedef struct LocalUnit {
         bool abandoned; /* its owner has freed it: no callbacks, freed when gone */
 } LocalUnit;
 
-typedef struct Stdio {
-        int in, out, log;                   /* ours */
-        int child_in, child_out, child_log; /* the plugin's; child_in and child_out may be one */
-} Stdio;
-
-#define STDIO_INIT ((Stdio){ -1, -1, -1, -1, -1, -1 })
-
 static LocalRuntime *unit_runtime(LocalUnit *unit) {
         return (LocalRuntime *) unit->unit.runtime;
-}
-
-static void close_pair(int one, int other) {
-        if (one >= 0)
-                close(one);
-        if (other >= 0 && other != one)
-                close(other);
-}
-
-static void stdio_close_child(Stdio *stdio) {
-        close_pair(stdio->child_in, stdio->child_out);
-        close_pair(stdio->child_log, -1);
-        stdio->child_in = stdio->child_out = stdio->child_log = -1;
-}
-
-static void stdio_close(Stdio *stdio) {
-        stdio_close_child(stdio);
-        close_pair(stdio->in, stdio->out);
-        close_pair(stdio->log, -1);
-        *stdio = STDIO_INIT;
-}
-
-/* OURS does not block, THEIRS does. */
-static int open_pipe(int *read_end, int *write_end, int *ours) {
-        int fds[2];
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        *read_end = fds[0];
-        *write_end = fds[1];
-        return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int open_socket(Stdio *stdio) {
-        int fds[2];
-
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-                return -errno;
-        stdio->in = stdio->out = fds[0];
-        stdio->child_in = stdio->child_out = fds[1];
-        return fcntl(stdio->in, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int stdio_open(Stdio *stdio, bool one_socket) {
-        int r;
-
-        if (one_socket)
-                r = open_socket(stdio);
-        else {
-                r = open_pipe(&stdio->child_in, &stdio->out, &stdio->out);
-                if (r == 0)
-                        r = open_pipe(&stdio->in, &stdio->child_out, &stdio->in);
-        }
-        if (r == 0)
-                r = open_pipe(&stdio->log, &stdio->child_log, &stdio->log);
-        return r;
 }
 
 /* Spawning */
@@ -350,16 +287,14 @@ static void unit_watch(LocalUnit *unit) {
 static int local_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                             PlugindError *error) {
         LocalRuntime *runtime = (LocalRuntime *) base;
-        Stdio stdio = STDIO_INIT;
         LocalUnit *unit;
+        Stdio stdio;
         int r;
 
-        r = stdio_open(&stdio, spec->socket_stdio);
-        if (r < 0) {
-                stdio_close(&stdio);
+        r = stdio_open(&stdio, spec->socket_stdio, true);
+        if (r < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot open the pipes of %s: %s", spec->command,
                                          g_strerror(-r));
-        }
 
         unit = g_new(LocalUnit, 1);
         *unit = (LocalUnit){ .unit = { base, events, userdata }, .pidfd = -1 };

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+struct sd_bus;
+
 typedef struct Runtime Runtime;
 typedef struct RuntimeOps RuntimeOps;
 typedef struct Unit Unit;
@@ -30,10 +32,11 @@ typedef struct UnitSpec {
 } UnitSpec;
 
 typedef struct UnitExit {
-        int code;       /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
-        int status;     /* exit status or signal */
-        const char *by; /* NULL: by itself or a signal; else what ended it, for a sentence: "the memory limit" */
-        bool stopped;   /* somebody else stopped its unit in order (systemctl stop) */
+        int code;           /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+        int status;         /* exit status or signal */
+        const char *by;     /* NULL: by itself or a signal; else what ended it, for a sentence: "the memory limit" */
+        const char *result; /* systemd's word for it (systemd.exec(5), $SERVICE_RESULT); NULL: not run by it */
+        bool stopped;       /* somebody else stopped its unit in order (systemctl stop) */
 } UnitExit;
 
 /* Callbacks never come before unit start returns, except `started`. Each may free the unit.
@@ -60,7 +63,7 @@ struct RuntimeOps {
         int (*unit_start)(Runtime *runtime, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                           PlugindError *error);
         int (*unit_kill)(Unit *unit, KillWhom whom, int signal); /* -ESRCH when gone */
-        const char *(*unit_name)(Unit *unit);                    /* of systemd's unit; NULL (also the function): it has none */
+        const char *(*unit_name)(Unit *unit);                    /* of systemd's unit; NULL: it has none */
         /* Kills whatever is left with SIGKILL; no callback follows. */
         Unit *(*unit_free)(Unit *unit);
 };
@@ -68,6 +71,8 @@ struct RuntimeOps {
 /* First members of every runtime's own structs. */
 struct Runtime {
         const RuntimeOps *ops;
+        bool sandboxes;      /* applies UnitSpec.sandbox; else only what demands none may be run */
+        bool makes_data_dir; /* UnitSpec.data_dir need not exist */
 };
 struct Unit {
         Runtime *runtime;
@@ -75,11 +80,18 @@ struct Unit {
         void *userdata;
 };
 
+/* Transient units of the service manager on BUS, the system's or, with USER, the user's; BUS must be started, and be attached to EVENT by when
+ * units are started. Stops units that an earlier daemon left behind. Blocks: for start-up only. */
+int runtime_systemd_new(sd_event *event, struct sd_bus *bus, bool user, Runtime **ret);
 /* Child processes of the daemon. Makes it a subreaper; needs SIGCHLD blocked. */
 int runtime_local_new(sd_event *event, Runtime **ret);
 
 static inline Runtime *runtime_free(Runtime *runtime) {
         return runtime ? runtime->ops->runtime_free(runtime) : NULL;
+}
+/* "" if it has none. */
+static inline const char *unit_name(Unit *unit) {
+        return unit && unit->runtime->ops->unit_name ? unit->runtime->ops->unit_name(unit) : "";
 }
 static inline Unit *unit_free(Unit *unit) {
         return unit ? unit->runtime->ops->unit_free(unit) : NULL;

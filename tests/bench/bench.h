@@ -58,6 +58,7 @@ void table_figure(const Row *row, Series *measured);
 /* The subjects. */
 void bench_send(const Options *options);
 void bench_spawn(const Options *options);
+void bench_units(const Options *options);
 void bench_restart(const Options *options);
 void bench_sessions(const Options *options);
 void bench_cost(const Options *options);

@@ -17,6 +17,7 @@ static const struct {
 } subjects[] = {
         { "send", "Send against a bare echo service on the same bus", bench_send },
         { "spawn", "spawn to ready against posix_spawn()", bench_spawn },
+        { "units", "the same where plugins are units, against systemd-run (in a container)", bench_units },
         { "restart", "restart after a crash against runsv", bench_restart },
         { "sessions", "10,000 loaded sessions", bench_sessions },
         { "cost", "system calls and instructions of a Send", bench_cost },

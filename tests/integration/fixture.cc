@@ -47,8 +47,8 @@ static std::vector<std::string> command_line(const std::vector<std::string> &arg
 static char **environment_with(const std::map<std::string, std::string> &more) {
         char **environment = g_get_environ();
 
-        for (const char *name :
-             { "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "PLUGIND_PLUGIN_PATH", "NOTIFY_SOCKET", "LISTEN_FDS" })
+        for (const char *name : { "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "PLUGIND_PLUGIN_PATH", "NOTIFY_SOCKET",
+                                  "LISTEN_FDS", "WATCHDOG_USEC" })
                 environment = g_environ_unsetenv(environment, name);
         for (const auto &[name, value] : more)
                 environment = g_environ_setenv(environment, name.c_str(), value.c_str(), TRUE);
@@ -177,14 +177,15 @@ std::string Daemon::state_folder() const {
         return std::string(folder) + "/state";
 }
 
-void Daemon::start(const std::vector<std::string> &arguments) {
+void Daemon::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &more) {
         std::vector<std::string> all = arguments;
+        std::map<std::string, std::string> environment = more;
 
         all.insert(all.end(), { "--state-dir=" + state_folder(), "--log-target=stderr", "--log-level=debug" });
-        ASSERT_TRUE(daemon.start(all, { { "DBUS_SESSION_BUS_ADDRESS", address() },
-                                        { "DBUS_SYSTEM_BUS_ADDRESS", address() },
-                                        { "PLUGIND_PLUGIN_PATH", plugin_folder() } }))
-                << daemon.output();
+        environment.insert({ { "DBUS_SESSION_BUS_ADDRESS", address() },
+                             { "DBUS_SYSTEM_BUS_ADDRESS", address() },
+                             { "PLUGIND_PLUGIN_PATH", plugin_folder() } });
+        ASSERT_TRUE(daemon.start(all, environment)) << daemon.output();
 }
 
 int Daemon::stop() {

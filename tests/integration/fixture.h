@@ -59,8 +59,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
         void SetUp() override;
         void TearDown() override;
 
-        /* Like `plugind ARGUMENTS` on the private bus (--user if nothing else is said), ready to be called. */
-        void start(const std::vector<std::string> &arguments = { "--user" });
+        /* Like `plugind ARGUMENTS` on the private bus (--user if nothing else is said), ready to be called. MORE: environment. */
+        void start(const std::vector<std::string> &arguments = { "--user" }, const std::map<std::string, std::string> &more = {});
         /* SIGTERM; its exit status. */
         int stop();
 

@@ -23,7 +23,7 @@ std::pair<int, std::string> run(const std::vector<std::string> &arguments, const
 TEST(Options, HelpAndVersion) {
         auto [help_status, help] = run({ "--help" });
         EXPECT_EQ(help_status, 0);
-        for (const char *option : { "--user", "--system", "--runtime=", "--state-dir=", "--log-level=", "--log-target=", "--version" })
+        for (const char *option : { "--user", "--system", "--runtime=", "--state-dir=", "--exit-idle=", "--log-level=", "--log-target=", "--version" })
                 EXPECT_NE(help.find(option), std::string::npos) << option;
         auto [version_status, version] = run({ "--version" });
         EXPECT_EQ(version_status, 0);
@@ -32,7 +32,9 @@ TEST(Options, HelpAndVersion) {
 
 TEST(Options, WrongOnesNameWhatWasExpected) {
         const std::pair<const char *, const char *> wrong[] = {
-                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local or none\n" },
+                { "--runtime=docker", "plugind: --runtime: found \"docker\", expected auto, local, systemd or none\n" },
+                { "--exit-idle=soon", "plugind: --exit-idle: found \"soon\", expected a number of seconds, up to 31536000\n" },
+                { "--exit-idle=0", "plugind: --exit-idle: found \"0\", expected a number of seconds" },
                 { "--state-dir=here", "plugind: --state-dir: found \"here\", expected an absolute path\n" },
                 { "--log-level=loud", "plugind: --log-level: found \"loud\", expected emerg, " },
                 { "--log-target=printer", "plugind: --log-target: found \"printer\", expected auto, journal or stderr\n" },

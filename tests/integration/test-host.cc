@@ -210,6 +210,34 @@ TEST_P(Host, ReloadCountsFromTheNextStart) {
         EXPECT_NE(client.send("x", "info").find("\"COLOUR\": \"blue\""), std::string::npos);
 }
 
+TEST_P(Host, ReloadUnloadsWhatWasRemovedIfAsked) {
+        bad_plugin("kept", "jsonrpc");
+        bad_plugin("gone", "jsonrpc");
+        start();
+        Client client(address());
+        load(client, "kept");
+        load(client, "gone");
+        ASSERT_EQ(client.host("Load", "sa{sv}", "inline", 1, "manifest", "s",
+                              "{\"manifestVersion\": 1, \"type\": \"external\", \"dialect\": \"jsonrpc\"}")
+                          .outcome(),
+                  "ok");
+        client.send("gone", "echo");
+        std::string pid = client.get("gone", "MainPID");
+        ASSERT_EQ(unlink((plugin_folder() + "/gone.json").c_str()), 0);
+
+        EXPECT_EQ(client.host("Reload", "a{sv}", 0).outcome(), "ok");
+        EXPECT_EQ(client.get("gone", "MainPID"), pid); /* as it always was: what runs keeps running */
+
+        client.match("member='SessionRemoved'");
+        EXPECT_EQ(client.host("Reload", "a{sv}", 1, "unload-removed", "b", 1).outcome(), "ok");
+        std::optional<Signal> removed = client.take("SessionRemoved");
+        ASSERT_TRUE(removed);
+        EXPECT_EQ(removed->text, "gone, " + session_path("gone") + ", removed");
+        EXPECT_EQ(client.host("GetSession", "s", "gone").error, no_such_session);
+        EXPECT_EQ(client.host("GetSession", "s", "kept").outcome(), "ok");
+        EXPECT_EQ(client.host("GetSession", "s", "inline").outcome(), "ok");
+}
+
 TEST_P(Host, ConnectAttachesAnExternalPlugin) {
         manifest("ext", "{\"manifestVersion\": 1, \"type\": \"external\", \"dialect\": \"jsonrpc\"}");
         bad_plugin("process");

@@ -25,10 +25,13 @@ static int start_process(Runtime *runtime, const UnitSpec *spec, const UnitEvent
         process->in = to[0];
         process->out = from[1];
         process->log = log[1];
+        process->host_in = from[0];
+        process->host_out = to[1];
+        process->host_log = log[0];
         test->processes.push_back(std::move(process));
-        Unit *unit = &test->processes.back()->unit;
-        events->started(unit, test->processes.back()->pid, from[0], to[1], log[0], userdata);
-        *ret = unit;
+        *ret = &test->processes.back()->unit;
+        if (!test->slow_start)
+                test->processes.back()->start();
         return 0;
 }
 
@@ -65,7 +68,7 @@ static const RuntimeOps test_runtime = {
 };
 
 void HostTest::Process::hang_up() {
-        for (int *fd : { &in, &out, &log }) {
+        for (int *fd : { &in, &out, &log, &host_in, &host_out, &host_log }) {
                 if (*fd >= 0)
                         ::close(*fd);
                 *fd = -1;
@@ -101,9 +104,25 @@ void HostTest::Process::say(const std::string &text) {
         test->turn();
 }
 
-void HostTest::Process::exit(int code, int status) {
-        UnitExit exit = { code, status };
+void HostTest::Process::start() {
+        int fds[] = { std::exchange(host_in, -1), std::exchange(host_out, -1), std::exchange(host_log, -1) };
 
+        unit.events->started(&unit, pid, fds[0], fds[1], fds[2], unit.userdata);
+}
+
+void HostTest::Process::fail(PlugindErrorCode code, const std::string &message) {
+        PlugindError error = { code, const_cast<char *>(message.c_str()) };
+
+        hang_up();
+        unit.events->failed(&unit, &error, unit.userdata);
+        test->turn();
+}
+
+void HostTest::Process::exit(int code, int status) {
+        exit(UnitExit{ code, status, nullptr, nullptr, false });
+}
+
+void HostTest::Process::exit(const UnitExit &exit) {
         hang_up();
         unit.events->exited(&unit, &exit, unit.userdata);
         if (!freed)

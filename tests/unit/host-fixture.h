@@ -23,7 +23,8 @@ class HostTest : public testing::Test {
                 Unit unit{}; /* first: what the host is given */
                 HostTest *test = nullptr;
                 pid_t pid = 0;
-                int in = -1, out = -1, log = -1; /* the plugin's stdin, stdout, stderr */
+                int in = -1, out = -1, log = -1;                /* the plugin's stdin, stdout, stderr */
+                int host_in = -1, host_out = -1, host_log = -1; /* the host's ends, until it is told that it runs */
                 std::vector<int> signals;
                 std::string unread;
                 bool freed = false;
@@ -33,6 +34,10 @@ class HostTest : public testing::Test {
                 void say(const std::string &text);
                 void close_stdout();
                 void exit(int code, int status); /* CLD_EXITED or CLD_KILLED; nothing of it is left then */
+                void exit(const UnitExit &exit);
+                /* With `slow_start`: the plugin's code runs, or never will. */
+                void start();
+                void fail(PlugindErrorCode code, const std::string &message);
                 void hang_up();
         };
 
@@ -77,9 +82,10 @@ class HostTest : public testing::Test {
         Host *host = nullptr;
         Caller *alice = nullptr, *bob = nullptr;
         std::vector<std::unique_ptr<Process>> processes;
-        std::string unit_name;      /* of all of them, as systemd's; "": none */
-        PlugindError start_error{}; /* set: the next start fails with it */
-        mutable std::string log;    /* of StateChanged */
+        std::string unit_name = "plugind-test-1.service"; /* of all of them, as systemd's; "": none */
+        PlugindError start_error{};                       /* set: the next start fails with it */
+        bool slow_start = false;                          /* starts are settled by Process.start() or fail() */
+        mutable std::string log;                          /* of StateChanged */
         std::vector<std::string>
                 events; /* "new x", "removed x reason", "ended x reason status", "note <caller> <request> <method> <params>" */
         uint32_t changed = 0;

@@ -78,9 +78,8 @@ TEST_F(SessionFigures, ASessionThatNeverRanHasNone) {
 TEST_F(SessionFigures, TheUnitIsToldWhenItComesAndWhenItIsGone) {
         Session *session = load("p", manifest());
 
-        unit_name = "plugind-strict-p-1.service";
         session_set_desired(session, true, "requested", nullptr, nullptr);
-        EXPECT_STREQ(session_unit(session), "plugind-strict-p-1.service");
+        EXPECT_STREQ(session_unit(session), "plugind-test-1.service");
         EXPECT_TRUE(changed & SESSION_PROPERTY_UNIT);
         session_set_desired(session, false, "requested", nullptr, nullptr);
         changed = 0;
