@@ -223,6 +223,16 @@ char *text_bytes(uint64_t bytes) {
         return unit < 0 ? g_strdup_printf("%" PRIu64 "B", bytes) : g_strdup_printf("%.1f%c", value, units[unit]);
 }
 
+char *text_latency(uint64_t usec) {
+        double value = (double) usec / (double) (usec < USEC_PER_SEC ? USEC_PER_MSEC : USEC_PER_SEC);
+
+        if (usec == UINT64_MAX)
+                return g_strdup(">235s"); /* the last bucket of plugind's histogram */
+        if (usec < USEC_PER_MSEC)
+                return g_strdup_printf("%" PRIu64 "us", usec);
+        return g_strdup_printf("%.*f%s", value < 10 ? 2 : value < 100 ? 1 : 0, value, usec < USEC_PER_SEC ? "ms" : "s");
+}
+
 static int parse_unit(const char **p, uint64_t *ret) {
         size_t length = strspn(*p, "abcdefghijklmnopqrstuvwxyz");
 

@@ -257,5 +257,6 @@ const CallMethod session_methods[] = {
         { "Kill", method_kill },
         { "ResetFailed", method_reset_failed },
         { "GetLogLines", method_get_log_lines },
+        { "GetHistory", method_get_history },
         {},
 };
