@@ -491,7 +491,7 @@ static void session_give_up(Session *session) {
 
         session_run_free(session);
         session_transition(session, SESSION_ERRORED, session->failure.stage ?: "failed");
-        plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "session \"%s\" is errored: %s", session->id, session->failure.message);
+        plugind_error_set(&error, session_start_error(session), "session \"%s\" is errored: %s", session->id, session->failure.message);
         session_fail_waiting(session, &error);
 }
 

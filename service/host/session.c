@@ -161,6 +161,7 @@ void session_set_failure(Session *session, const char *stage, const PlugindError
         if (error) {
                 failure->message = g_strdup(error->message);
                 failure->stage = stage;
+                failure->code = error->code;
                 failure->error = plugind_error_code_name(error->code);
                 if (exit && exit->code == CLD_EXITED)
                         failure->exit_status = exit->status;
@@ -182,11 +183,15 @@ static bool session_settled(const Session *session) {
         return session->state == SESSION_CONNECTING && !session_supervised(session) && !session->run->duplex;
 }
 
+PlugindErrorCode session_start_error(const Session *session) {
+        return session->failure.code == PLUGIND_ERROR_SANDBOX_UNAVAILABLE ? session->failure.code : PLUGIND_ERROR_START_FAILED;
+}
+
 static void waiter_call(Waiter *waiter, Session *session) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
 
         if (session->state == SESSION_ERRORED && waiter->want != WANT_INACTIVE)
-                plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "%s", session->failure.message);
+                plugind_error_set(&error, session_start_error(session), "%s", session->failure.message);
         else if (session->state == SESSION_INACTIVE && waiter->want == WANT_ACTIVE)
                 plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "%s",
                                   session->failure.message ?: "the plugin ended or was stopped before it was active");

@@ -60,7 +60,8 @@ typedef enum SessionProperty {
 typedef struct SessionFailure {
         char *message;     /* one sentence for a person; NULL: no failure */
         const char *stage; /* "start", "greeting", "run", "health" */
-        const char *error; /* name of the error, as plugind_error_code_name() */
+        PlugindErrorCode code;
+        const char *error; /* its name of the error */
         int exit_status;   /* -1: none */
         int signal;        /* 0: none */
         char *result;      /* UnitExit.result */
