@@ -41,12 +41,20 @@ int log_journal_read(const LogJournalQuery *query, LogJournalLine line, void *us
         return r < 0 ? r : count;
 }
 
-bool log_journal_forbidden(void) {
+/* A user's own journal they may read, but only where journals are kept on disk do users have one. */
+static bool nothing_readable(void) {
+        g_autoptr(sd_journal) journal = NULL;
+
+        return sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY) < 0 ||
+               (sd_journal_has_persistent_files(journal) <= 0 && sd_journal_has_runtime_files(journal) <= 0);
+}
+
+bool log_journal_forbidden(bool user) {
         static const char *const folders[] = { "/var/log/journal", "/run/log/journal" };
         char machine[SD_ID128_STRING_MAX];
         sd_id128_t id;
 
-        if (sd_id128_get_machine(&id) < 0)
+        if (geteuid() == 0 || sd_id128_get_machine(&id) < 0 || (user && !nothing_readable()))
                 return false;
         sd_id128_to_string(id, machine);
         for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {

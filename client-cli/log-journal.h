@@ -20,5 +20,5 @@ typedef struct LogJournalQuery {
 /* Gives the lines, oldest first. The number of them or -errno. */
 int log_journal_read(const LogJournalQuery *query, LogJournalLine line, void *userdata);
 
-/* There is a journal of the system that the caller may not read. */
-bool log_journal_forbidden(void);
+/* There is a journal of the system that the caller may not read, and, for a USER's own plugins, none of the caller's own either. */
+bool log_journal_forbidden(bool user);

@@ -82,7 +82,6 @@ static uid_t daemon_uid(const Ctl *ctl) {
         return uid;
 }
 
-/* A user's own journal they may read; that of the system not everybody. */
 static int report_forbidden(const Logs *logs) {
         complain("%s: its log is in the system's journal, which you may not read", logs->id);
         advise("Members of the groups systemd-journal and adm may: sudo usermod -a -G systemd-journal %s, and log in again. Or ask as root "
@@ -102,7 +101,7 @@ static int print_journal(Logs *logs, bool known, const sd_bus_error *error, int 
                 .since_usec = logs->since_usec,
                 .follow = ctl->follow,
         };
-        bool forbidden = geteuid() != 0 && !ctl->user && log_journal_forbidden();
+        bool forbidden = log_journal_forbidden(ctl->user);
 
         if (forbidden && ctl->follow)
                 return known ? report_forbidden(logs) : ctl_report(ctl, logs->id, error, r);

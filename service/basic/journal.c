@@ -20,21 +20,22 @@ static int add_match(sd_journal *journal, const char *field, const char *value) 
         return sd_journal_add_match(journal, match, 0);
 }
 
-/* Of the session, and written by plugind (or as it) or by a unit in its slice. A user's units run as that user. */
+/* What plugind wrote of the session (or whoever else runs as it), or what a unit in its slice did. The journal takes LogExtraFields= from the
+ * system's manager alone: lines of a user's units are known by their identifier. */
 static int add_matches(sd_journal *journal, const char *session, uid_t uid, bool user) {
         g_autofree char *uid_text = g_strdup_printf("%u", (unsigned) uid);
         int r = add_match(journal, "PLUGIND_SESSION", session);
 
         if (r >= 0)
-                r = sd_journal_add_conjunction(journal);
-        if (r >= 0)
                 r = add_match(journal, "_UID", uid_text);
         if (r >= 0)
                 r = sd_journal_add_disjunction(journal);
         if (r >= 0)
+                r = add_match(journal, user ? "SYSLOG_IDENTIFIER" : "PLUGIND_SESSION", session);
+        if (r >= 0)
                 r = add_match(journal, user ? "_SYSTEMD_USER_SLICE" : "_SYSTEMD_SLICE", SLICE);
         if (r >= 0 && user)
-                r = add_match(journal, "_SYSTEMD_OWNER_UID", uid_text);
+                r = add_match(journal, "_UID", uid_text);
         return r;
 }
 
