@@ -50,7 +50,8 @@ typedef struct Ctl {
         /* options of single verbs */
         uint64_t timeout_usec; /* 0: not given */
         bool no_block, force, follow, value, envelope;
-        int lines; /* -1: not given */
+        int lines;           /* -1: not given */
+        uint64_t since_usec; /* CLOCK_REALTIME; 0: not given */
         bool batch;
         unsigned iterations;   /* 0: without end */
         uint64_t delay_usec;   /* 0: not given */

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "terminal.h"
+#include "text-time.h"
 #include "text.h"
 #include "top-rows.h"
 
@@ -27,6 +28,7 @@ typedef enum OptionCode {
         OPTION_KILL_WHOM,
         OPTION_ITERATIONS,
         OPTION_ORDER,
+        OPTION_SINCE,
 } OptionCode;
 
 typedef struct Option {
@@ -51,6 +53,7 @@ static const Option options[] = {
         { 'l', "full", NULL, " list status top ", "Do not cut lines to the terminal's width" },
         { 'n', "lines", "N", " status logs top ", "How many lines of the log (top: as --iterations)" },
         { 'f', "follow", NULL, " logs ", "Print new lines as they come" },
+        { OPTION_SINCE, "since", "TIME", " logs ", "Only lines from then on" },
         { 'b', "batch", NULL, " top ", "Print one look after the other, also on a terminal" },
         { 'd', "delay", "TIME", " top ", "How long from one look to the next (1s)" },
         { OPTION_ITERATIONS, "iterations", "N", " top ", "Stop after N looks; 0: never" },
@@ -119,6 +122,12 @@ static int parse_iterations(Ctl *ctl, const Option *option, const char *value) {
 static int parse_delay(Ctl *ctl, const Option *option, const char *value) {
         if (text_parse_timespan(value, &ctl->delay_usec) < 0 || ctl->delay_usec < USEC_PER_SEC / 100 || ctl->delay_usec == USEC_INFINITY)
                 return bad_value(option, value, "a time of 10ms or more, such as \"5\" or \"500ms\"");
+        return EXIT_OK;
+}
+
+static int parse_since(Ctl *ctl, const Option *option, const char *value) {
+        if (text_parse_time(value, (uint64_t) g_get_real_time(), &ctl->since_usec) < 0)
+                return bad_value(option, value, TEXT_TIME_EXPECTED);
         return EXIT_OK;
 }
 
@@ -192,6 +201,8 @@ static int parse_option(Ctl *ctl, const Option *option, const char *value) {
         case 'f':
                 ctl->follow = true;
                 return EXIT_OK;
+        case OPTION_SINCE:
+                return parse_since(ctl, option, value);
         case 'b':
                 ctl->batch = true;
                 return EXIT_OK;

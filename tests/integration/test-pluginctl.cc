@@ -461,6 +461,12 @@ TEST_P(Pluginctl, LogsAreShownAndFollowed) {
 
         EXPECT_EQ(ctl({ "logs", "talker" }), 0) << err;
         EXPECT_MATCH(out, "talker: first\n.*talker: second\n.*talker: third\n.*talker: fourth\n");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=-1h", "-n2" }), 0) << err;
+        EXPECT_MATCH(out, "^[^\n]*talker: third\n[^\n]*talker: fourth\n$");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=+1h" }), 0) << err;
+        EXPECT_EQ(out + err, "");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=soon" }), 2);
+        EXPECT_CONTAINS(err, "--since=: found \"soon\", expected a time such as ");
         EXPECT_EQ(ctl({ "logs", "talker", "-n1", "--json=short" }), 0);
         EXPECT_MATCH(out, "^\\{\"time\":[0-9]+,\"session\":\"talker\",\"priority\":6,\"identifier\":\"talker\",\"text\":\"fourth\"\\}\n$");
 }
@@ -491,7 +497,7 @@ TEST_P(Pluginctl, AnotherMachineIsReachedOverSsh) {
         EXPECT_EQ(run({ "send", "talker", "log", "{\"text\": \"seen from afar\"}" }), 0) << err;
         EXPECT_EQ(run({ "logs", "talker" }), 0);
         EXPECT_CONTAINS(out, "talker: seen from afar\n");
-        EXPECT_CONTAINS(err, "last lines that plugind keeps itself: the journal and the files are on another machine");
+        EXPECT_CONTAINS(err, "last lines, from plugind: the journal and the files are on another machine");
         EXPECT_EQ(run({ "logs", "-f", "talker" }), 1);
         EXPECT_EQ(run({ "status", "talker" }), 0);
         EXPECT_EQ(out.find("Memory"), std::string::npos) << "that would be of a process here";

@@ -17,6 +17,7 @@ extern "C" {
 #include "screen.h"
 #include "table.h"
 #include "terminal.h"
+#include "text-time.h"
 #include "text.h"
 #include "top-rows.h"
 }
