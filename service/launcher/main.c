@@ -8,6 +8,7 @@
  */
 #include "launcher/check.h"
 #include "launcher/exec.h"
+#include "launcher/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +17,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* What systemd left ignored (SIGPIPE) or blocked would be inherited by the plugin. */
+/* What systemd left ignored (SIGPIPE) or blocked would be inherited by the plugin. The kernel is asked itself, since two of its signals
+ * are none for libc. */
 static void reset_signals(void) {
+        const char by_default[64] = {}; /* struct sigaction as the kernel has it; SIG_DFL is 0 */
         sigset_t none;
 
         for (int i = 1; i < NSIG; i++)
-                (void) signal(i, SIG_DFL); /* fails for SIGKILL and SIGSTOP */
+                (void) syscall(SYS_rt_sigaction, i, by_default, NULL, NSIG / 8); /* fails for SIGKILL and SIGSTOP */
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -77,7 +81,8 @@ static int launch(const LaunchHello *hello, const int fds[_LAUNCH_FD_MAX]) {
                 snprintf(text, sizeof text, "plugind-exec: %s", why);
                 return report(status, LAUNCH_FAILED, text);
         }
-        if (!check_sandbox(hello->flags, &spec, text, sizeof text))
+        if (!check_sandbox(hello->flags, &spec, text, sizeof text) ||
+            ((hello->flags & LAUNCH_CHECK_SECCOMP) && !filter_apply(text, sizeof text)))
                 return report(status, LAUNCH_UNSANDBOXED, text);
         if (report(status, LAUNCH_READY, "") < 0 || !wait_for_go(status))
                 return -1;
