@@ -58,6 +58,8 @@ static int append_details(sd_bus_message *reply, const Session *session, const c
                 r = sd_bus_message_append(reply, "{sv}", "exit-status", "i", failure->exit_status);
         if (r >= 0 && failure->signal > 0)
                 r = sd_bus_message_append(reply, "{sv}", "signal", "i", failure->signal);
+        if (r >= 0 && failure->result)
+                r = sd_bus_message_append(reply, "{sv}", "result", "s", failure->result);
         return r;
 }
 

@@ -95,6 +95,7 @@ Session *session_free(Session *session) {
         charge_release(&session->charge);
         manifest_unref(session->manifest);
         g_free(session->failure.message);
+        g_free(session->failure.result);
         g_free(session->greeting);
         g_free(session->server_name);
         g_free(session->server_version);
@@ -146,6 +147,7 @@ void session_set_failure(Session *session, const char *stage, const PlugindError
         SessionFailure *failure = &session->failure;
 
         g_free(failure->message);
+        g_free(failure->result);
         *failure = (SessionFailure){ .exit_status = -1 };
         if (error) {
                 failure->message = g_strdup(error->message);
@@ -155,6 +157,7 @@ void session_set_failure(Session *session, const char *stage, const PlugindError
                         failure->exit_status = exit->status;
                 else if (exit)
                         failure->signal = exit->status;
+                failure->result = g_strdup(exit ? exit->result : NULL);
         }
         session_changed(session, SESSION_PROPERTY_ERROR);
 }

@@ -60,6 +60,7 @@ typedef struct SessionFailure {
         const char *error; /* name of the error, as plugind_error_code_name() */
         int exit_status;   /* -1: none */
         int signal;        /* 0: none */
+        char *result;      /* UnitExit.result */
 } SessionFailure;
 
 /* One caller's lasting interest in one session. */

@@ -27,8 +27,9 @@ static uint32_t add_strings(GByteArray *bytes, char *const *strings) {
         return n;
 }
 
-static GByteArray *pack(const UnitSpec *spec, char *const *writable) {
+static GByteArray *pack(const UnitSpec *spec) {
         char *start[] = { (char *) spec->command, (char *) (spec->cwd ?: "/"), (char *) spec->command, NULL }; /* and argv[0] */
+        char *data_dir[] = { (char *) spec->data_dir, NULL };
         GByteArray *bytes = g_byte_array_new();
         LaunchSpec header = {
                 .uid = geteuid(),
@@ -42,15 +43,17 @@ static GByteArray *pack(const UnitSpec *spec, char *const *writable) {
         (void) add_strings(bytes, start);
         header.n_args = 1 + add_strings(bytes, spec->args);
         header.n_env = add_strings(bytes, spec->env);
-        header.n_writable = add_strings(bytes, writable);
+        header.n_writable = add_strings(bytes, data_dir) + add_strings(bytes, spec->sandbox->read_write_paths) +
+                            add_strings(bytes, spec->sandbox->devices);
+        header.n_readable = add_strings(bytes, spec->sandbox->read_only_paths);
         header.size = bytes->len - (guint) sizeof(header);
         memcpy(bytes->data, &header, sizeof(header));
         return bytes;
 }
 
 /* Strings of a manifest are bounded (MANIFEST_SIZE_MAX), so the memory takes them whole. */
-static int open_spec(const UnitSpec *spec, char *const *writable) {
-        g_autoptr(GByteArray) bytes = pack(spec, writable);
+static int open_spec(const UnitSpec *spec) {
+        g_autoptr(GByteArray) bytes = pack(spec);
         int fd = memfd_create("plugind-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         int r;
 
@@ -94,8 +97,8 @@ static int open_status(int ends[2]) {
         return 0;
 }
 
-int launch_open(const UnitSpec *spec, uint32_t flags, char *const *writable, Launch *ret) {
-        int control[2] = { -1, -1 }, status[2] = { -1, -1 }, memory = open_spec(spec, writable), r = memory;
+int launch_open(const UnitSpec *spec, uint32_t flags, Launch *ret) {
+        int control[2] = { -1, -1 }, status[2] = { -1, -1 }, memory = open_spec(spec), r = memory;
         Stdio stdio = STDIO_INIT;
 
         if (r >= 0)

@@ -13,8 +13,8 @@ typedef struct Launch {
 
 #define LAUNCH_INIT ((Launch){ -1, -1, -1, -1 })
 
-/* FLAGS: what must hold, LAUNCH_CHECK_*. WRITABLE: paths at and below which the plugin may write. -errno: nothing is open. */
-int launch_open(const UnitSpec *spec, uint32_t flags, char *const *writable, Launch *ret);
+/* FLAGS: what must hold, LAUNCH_CHECK_*. -errno: nothing is open. */
+int launch_open(const UnitSpec *spec, uint32_t flags, Launch *ret);
 void launch_close(Launch *launch);
 
 /* The next word of the launcher: 1, and *pid is its pid in our namespace (the kernel's word). 0: its end. -EAGAIN: not yet.

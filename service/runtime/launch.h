@@ -31,16 +31,17 @@ enum { LAUNCH_FD_SPEC, LAUNCH_FD_STATUS, LAUNCH_FD_IN, LAUNCH_FD_OUT, _LAUNCH_FD
 
 typedef enum LaunchFlags {
         LAUNCH_ONE_SOCKET = 1 << 0, /* LAUNCH_FD_IN is fd 0 and fd 1 */
-        /* What must be true inside; each is one check of launch-check.c. */
+        /* What must be true inside; each is one check of launcher/check.c. */
         LAUNCH_CHECK_NO_NEW_PRIVILEGES = 1 << 8,
         LAUNCH_CHECK_CAPABILITIES = 1 << 9, /* none, in no set */
-        LAUNCH_CHECK_UID = 1 << 10,         /* not root's, not the daemon's */
+        LAUNCH_CHECK_UID = 1 << 10,         /* not root's, not the daemon's, and nobody else's processes to be seen */
         LAUNCH_CHECK_SECCOMP = 1 << 11,     /* a filter is there and filters */
         LAUNCH_CHECK_NAMESPACES = 1 << 12,  /* mount, IPC and user namespaces of its own, and no further ones to be had */
         LAUNCH_CHECK_NETWORK = 1 << 13,     /* a network namespace of its own with nothing but lo */
         LAUNCH_CHECK_FILES = 1 << 14,       /* read-only but for what LaunchSpec names; private /tmp and /dev; no homes; kernel
                                                  interfaces protected */
         LAUNCH_CHECK_SOCKETS = 1 << 15,     /* no AF_UNIX, and bus, journal and notify sockets out of reach */
+        _LAUNCH_CHECK_ALL = 0xff << 8,
 } LaunchFlags;
 
 typedef struct LaunchHello {
@@ -48,11 +49,12 @@ typedef struct LaunchHello {
 } LaunchHello;
 
 /* Start of LAUNCH_FD_SPEC, a sealed memfd. After it `size` bytes of strings, each with its NUL: the command, the working directory,
- * then n_args (with argv[0]), n_env, n_writable. */
+ * then n_args (with argv[0]), n_env, n_writable, n_readable. Paths are as the plugin sees them; links in them are followed. */
 typedef struct LaunchSpec {
-        uint32_t size, n_args, n_env, n_writable; /* n_writable: paths at and below which the plugin may write */
+        uint32_t size, n_args, n_env, n_writable; /* n_writable: paths at and below which the plugin may write, and devices it may have */
         uint32_t uid;                             /* the daemon's */
         uint64_t net_ns, ipc_ns, user_ns, mnt_ns; /* the daemon's own, st_ino of /proc/self/ns/... */
+        uint32_t n_readable;                      /* paths below homes that the plugin may see */
 } LaunchSpec;
 
 typedef enum LaunchOutcome {

@@ -32,10 +32,11 @@ typedef struct UnitSpec {
 } UnitSpec;
 
 typedef struct UnitExit {
-        int code;       /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
-        int status;     /* exit status or signal */
-        const char *by; /* NULL: by itself or a signal; else what ended it, for a sentence: "the memory limit" */
-        bool stopped;   /* somebody else stopped its unit in order (systemctl stop) */
+        int code;           /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+        int status;         /* exit status or signal */
+        const char *by;     /* NULL: by itself or a signal; else what ended it, for a sentence: "the memory limit" */
+        const char *result; /* systemd's word for it (systemd.exec(5), $SERVICE_RESULT); NULL: not run by it */
+        bool stopped;       /* somebody else stopped its unit in order (systemctl stop) */
 } UnitExit;
 
 /* Callbacks never come before unit start returns, except `started`. Each may free the unit.

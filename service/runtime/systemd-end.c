@@ -134,6 +134,7 @@ void systemd_unit_exited(SystemdUnit *unit) {
         const char *state = unit->active_state ?: "", *result = unit->result ?: "";
         UnitExit exit = { unit->exec_code, unit->exec_status };
 
+        exit.result = unit->result;
         if (g_str_equal(result, "oom-kill"))
                 exit.by = "the limit of its memory";
         else if (exit.code == 0) { /* the unit is not there to be asked any more */

@@ -182,20 +182,6 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
         return 0;
 }
 
-/* What the plugin may write to, for the launcher to compare. */
-static char **writable_paths(const UnitSpec *spec) {
-        GStrvBuilder *paths = g_strv_builder_new();
-        char **ret;
-
-        if (spec->data_dir)
-                g_strv_builder_add(paths, spec->data_dir);
-        if (spec->sandbox->read_write_paths)
-                g_strv_builder_addv(paths, (const char **) spec->sandbox->read_write_paths);
-        ret = g_strv_builder_end(paths);
-        g_strv_builder_unref(paths);
-        return ret;
-}
-
 static int send_start(SystemdRuntime *runtime, const UnitSpec *spec, SystemdUnit *unit) {
         sd_bus_message *m = NULL;
         int r = systemd_message_start(runtime->bus, spec, unit->name, unit->launch.control, runtime->user, &m);
@@ -211,7 +197,6 @@ static int send_start(SystemdRuntime *runtime, const UnitSpec *spec, SystemdUnit
 static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                               PlugindError *error) {
         SystemdRuntime *runtime = (SystemdRuntime *) base;
-        g_auto(GStrv) writable = writable_paths(spec);
         SystemdUnit *unit = g_new(SystemdUnit, 1);
         int r;
 
@@ -220,7 +205,7 @@ static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEve
         g_hash_table_insert(runtime->units, unit->name, unit);
         r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit->name, &unit->path);
         if (r >= 0)
-                r = launch_open(spec, systemd_launch_checks(spec->sandbox, runtime->user), writable, &unit->launch);
+                r = launch_open(spec, systemd_launch_checks(spec->sandbox, runtime->user), &unit->launch);
         if (r >= 0)
                 r = sd_event_add_io(runtime->event, &unit->status, unit->launch.status, EPOLLIN, on_status, unit);
         if (r >= 0)

@@ -324,6 +324,18 @@ def info(params, id):
     }
 
 
+def write_data(params, id):
+    """Into its own folder; answers with its uid."""
+    with open(os.path.join(os.environ["PLUGIND_DATA_DIR"], "data"), "w", encoding="utf-8") as f:
+        f.write(params["text"])
+    return os.getuid()
+
+
+def read_data(params, id):
+    with open(os.path.join(os.environ["PLUGIND_DATA_DIR"], "data"), encoding="utf-8") as f:
+        return f.read()
+
+
 ACTIONS = {
     "close-stdout": close_stdout,
     "child": start_child,
@@ -349,6 +361,8 @@ ACTIONS = {
     "never": never,
     "ask": ask,
     "info": info,
+    "write-data": write_data,
+    "read-data": read_data,
     "echo": lambda params, id: params,
 }
 

@@ -117,7 +117,7 @@ void HostTest::Process::fail(PlugindErrorCode code, const std::string &message) 
 }
 
 void HostTest::Process::exit(int code, int status) {
-        exit(UnitExit{ code, status, nullptr, false });
+        exit(UnitExit{ code, status, nullptr, nullptr, false });
 }
 
 void HostTest::Process::exit(const UnitExit &exit) {

@@ -103,7 +103,7 @@ TEST_F(UnitEndTest, AStopByHandIsNoCrash) {
 
         send(session, alice, "a", "{}", &sent);
         (void) states();
-        process(0)->exit(UnitExit{ CLD_KILLED, SIGTERM, nullptr, true });
+        process(0)->exit(UnitExit{ CLD_KILLED, SIGTERM, nullptr, "success", true });
         EXPECT_EQ(states(), "stopping(unit-stopped) inactive(unit-stopped)");
         ASSERT_TRUE(sent.done);
         EXPECT_EQ(sent.code, PLUGIND_ERROR_CONNECTION_LOST);
@@ -118,7 +118,7 @@ TEST_F(UnitEndTest, WhatEndedItIsNamed) {
         Sent sent;
 
         send(session, alice, "a", "{}", &sent);
-        process(0)->exit(UnitExit{ CLD_KILLED, SIGKILL, "the limit of its memory", false });
+        process(0)->exit(UnitExit{ CLD_KILLED, SIGKILL, "the limit of its memory", "oom-kill", false });
         ASSERT_TRUE(sent.done);
         EXPECT_EQ(sent.message, "the plugin was ended by the limit of its memory");
         EXPECT_EQ(session->failure.signal, SIGKILL);

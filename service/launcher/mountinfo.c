@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "launcher/mountinfo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MOUNTINFO_MAX (16 * 1024 * 1024)
+
+static bool is_octal(const char *digits) {
+        for (int i = 0; i < 3; i++)
+                if (digits[i] < '0' || digits[i] > (i == 0 ? '3' : '7'))
+                        return false;
+        return true;
+}
+
+void mountinfo_unescape(char *text) {
+        char *to = text;
+
+        for (const char *from = text; *from; to++) {
+                if (*from == '\\' && is_octal(from + 1)) {
+                        *to = (char) ((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
+                        from += 4;
+                } else
+                        *to = *from++;
+        }
+        *to = '\0';
+}
+
+/* The next field of a line, which is cut at the space behind it; NULL: there is none. */
+static char *next_field(char **line) {
+        char *field = *line;
+
+        *line += strcspn(*line, " ");
+        if (**line)
+                *(*line)++ = '\0';
+        return field[0] ? field : NULL;
+}
+
+static bool parse_number(const char *text, uint64_t *ret) {
+        char *end;
+
+        if (!text || text[0] < '0' || text[0] > '9')
+                return false;
+        errno = 0;
+        *ret = strtoull(text, &end, 10);
+        return *end == '\0' && errno == 0;
+}
+
+/* "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue" */
+static bool parse_line(char *line, Mount *ret) {
+        char *fields[6], *field, *rest[2];
+
+        for (size_t i = 0; i < 6; i++)
+                if (!(fields[i] = next_field(&line)))
+                        return false;
+        ret->slave = false;
+        while ((field = next_field(&line)) && strcmp(field, "-") != 0)
+                if (strncmp(field, "master:", strlen("master:")) == 0)
+                        ret->slave = true;
+        for (size_t i = 0; i < 2; i++)
+                rest[i] = field ? next_field(&line) : NULL;
+        if (!rest[1] || fields[4][0] != '/' || !parse_number(fields[0], &ret->id) || !parse_number(fields[1], &ret->parent))
+                return false;
+        mountinfo_unescape(fields[3]);
+        mountinfo_unescape(fields[4]);
+        mountinfo_unescape(rest[0]);
+        ret->root = fields[3];
+        ret->point = fields[4];
+        ret->type = rest[0];
+        return true;
+}
+
+Mount *mountinfo_parse(char *text, size_t *n) {
+        size_t lines = 1, count = 0;
+        Mount *mounts;
+
+        for (const char *p = text; *p; p++)
+                lines += *p == '\n';
+        mounts = calloc(lines, sizeof *mounts);
+        for (char *line = text; mounts && *line;) {
+                char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end;
+
+                *end = '\0';
+                if (!parse_line(line, mounts + count++)) {
+                        free(mounts);
+                        return NULL;
+                }
+                line = next;
+        }
+        if (mounts)
+                *n = count;
+        return mounts;
+}
+
+Mount *mountinfo_read(size_t *n) {
+        int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+        size_t size = 0, room = 0;
+        char *text = NULL;
+        ssize_t got = -1;
+
+        while (fd >= 0 && room < MOUNTINFO_MAX) {
+                char *more = realloc(text, room + 65536 + 1);
+
+                if (!more)
+                        break;
+                text = more;
+                room += 65536;
+                while (size < room && (got = read(fd, text + size, room - size)) > 0)
+                        size += (size_t) got;
+                if (got <= 0)
+                        break;
+        }
+        if (fd >= 0)
+                close(fd);
+        if (got != 0 || size == 0)
+                return NULL;
+        text[size] = '\0';
+        return mountinfo_parse(text, n);
+}
+
+const Mount *mountinfo_of(const Mount *mounts, size_t n, const char *path) {
+        struct statx stx;
+
+        if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID))
+                return NULL;
+        for (size_t i = 0; i < n; i++)
+                if (mounts[i].id == stx.stx_mnt_id)
+                        return mounts + i;
+        return NULL;
+}
