@@ -291,6 +291,14 @@ static int local_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvent
         Stdio stdio;
         int r;
 
+        /* Not run without, and in silence. */
+        if (spec->sandbox && !sandbox_is_none(spec->sandbox))
+                return plugind_error_set(
+                        error, PLUGIND_ERROR_SANDBOX_UNAVAILABLE,
+                        "cannot run %s: its manifest demands a sandbox (profile \"%s\"%s), and the runtime \"local\" has none: "
+                        "expected the runtime \"systemd\", or \"sandbox\": {\"profile\": \"trusted\"}",
+                        spec->command, sandbox_profile_to_string(spec->sandbox->profile),
+                        spec->sandbox->profile == SANDBOX_TRUSTED ? " and more than that" : "");
         r = stdio_open(&stdio, spec->socket_stdio, true);
         if (r < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot open the pipes of %s: %s", spec->command,

@@ -13,8 +13,10 @@ typedef enum SandboxProfile {
         _SANDBOX_PROFILE_MAX,
 } SandboxProfile;
 
-/* Limits that are not given: the runtime's own. */
+/* Limits that are not given: these; with profile `trusted` none. A manifest that anybody may change cannot ask for more. */
 #define SANDBOX_UNSET UINT64_MAX
+#define SANDBOX_TASKS_DEFAULT 512
+#define SANDBOX_MEMORY_DEFAULT (UINT64_C(2) * 1024 * 1024 * 1024)
 
 typedef struct Sandbox {
         bool demanded; /* the manifest has the key: a runtime without sandboxes refuses it, unless it is no more than `trusted` */
@@ -28,6 +30,9 @@ typedef struct Sandbox {
         uint64_t cpu_quota_usec; /* of CPU time per second; 1000000 is one whole processor */
         char *user;              /* NULL: a dynamic one of its own */
 } Sandbox;
+
+/* Nothing at all that a runtime without sandboxes could not give. */
+bool sandbox_is_none(const Sandbox *sandbox);
 
 /* "strict", "network", "trusted" */
 const char *sandbox_profile_to_string(SandboxProfile profile);

@@ -19,8 +19,6 @@
 #define USER_NAME_MAX 31
 
 /* Of plugins that are not trusted, where the manifest says nothing (docs/manifest.md). */
-#define TASKS_DEFAULT 512
-#define MEMORY_DEFAULT (UINT64_C(2) * 1024 * 1024 * 1024)
 
 char *systemd_unit_name(const UnitSpec *spec, unsigned number) {
         g_autoptr(GString) id = g_string_new(NULL);
@@ -134,8 +132,8 @@ static int append_system_calls(sd_bus_message *m, char *const *names) {
 
 static int append_limits(sd_bus_message *m, const Sandbox *sandbox) {
         bool trusted = sandbox->profile == SANDBOX_TRUSTED;
-        uint64_t tasks = sandbox->tasks_max == SANDBOX_UNSET && !trusted ? TASKS_DEFAULT : sandbox->tasks_max;
-        uint64_t memory = sandbox->memory_max == SANDBOX_UNSET && !trusted ? MEMORY_DEFAULT : sandbox->memory_max;
+        uint64_t tasks = sandbox->tasks_max == SANDBOX_UNSET && !trusted ? SANDBOX_TASKS_DEFAULT : sandbox->tasks_max;
+        uint64_t memory = sandbox->memory_max == SANDBOX_UNSET && !trusted ? SANDBOX_MEMORY_DEFAULT : sandbox->memory_max;
         int r = 0;
 
         if (tasks != SANDBOX_UNSET)

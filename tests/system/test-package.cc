@@ -61,7 +61,7 @@ Snapshot Snapshot::take() {
                                      .out);
         now.user_units = lines_of(run_as_user({ "systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "plugind*" }).out);
         now.users = lines_of(shell("getent passwd; getent group").out);
-        now.processes = lines_of(shell("ps -eo args= | grep -i 'plugind' | grep -v plugind-test").out);
+        now.processes = lines_of(shell("ps -eo args= | grep '[p]lugind' | grep -v '[p]lugind-test'").out);
         return now;
 }
 
