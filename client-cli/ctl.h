@@ -19,6 +19,8 @@
 #define USEC_PER_SEC UINT64_C(1000000)
 #define USEC_INFINITY UINT64_MAX
 
+#define ITERATIONS_DEFAULT UINT32_MAX
+
 /* Largest JSON, manifest or configuration that is read from a file or stdin: as much as a D-Bus message could carry. */
 #define ARGUMENT_SIZE_MAX (128 * 1024 * 1024)
 
@@ -48,7 +50,12 @@ typedef struct Ctl {
         /* options of single verbs */
         uint64_t timeout_usec; /* 0: not given */
         bool no_block, force, follow, value, envelope;
-        int lines;             /* -1: not given */
+        int lines;           /* -1: not given */
+        uint64_t since_usec; /* CLOCK_REALTIME; 0: not given */
+        bool batch;
+        unsigned iterations;   /* 0: without end */
+        uint64_t delay_usec;   /* 0: not given */
+        const char *order;     /* NULL: not given */
         GPtrArray *properties; /* of char *, given with -p; NULL: all */
         const char *configuration, *manifest;
         const char *kill_whom;
@@ -75,6 +82,7 @@ int verb_reset_failed(Ctl *ctl, char **args);
 int verb_verify(Ctl *ctl, char **args);
 int verb_monitor(Ctl *ctl, char **args);
 int verb_logs(Ctl *ctl, char **args);
+int verb_top(Ctl *ctl, char **args);
 
 /* False with -H or -M: files, processes and the journal of this machine are not plugind's then. */
 static inline bool ctl_local(const Ctl *ctl) {

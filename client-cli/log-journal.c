@@ -1,81 +1,66 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "log-journal.h"
 
-#include <errno.h>
-#include <string.h>
-#include <syslog.h>
-#include <systemd/sd-journal.h>
+#include "basic/journal.h"
 
-#define FIELD_SIZE_MAX (64 * 1024)
+#include <errno.h>
+#include <systemd/sd-id128.h>
+#include <unistd.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_journal, sd_journal_close)
 
-static int add_match(sd_journal *journal, const char *field, const char *value) {
-        g_autofree char *match = g_strconcat(field, "=", value, NULL);
-
-        return sd_journal_add_match(journal, match, 0);
+/* Before the first entry that is wanted. Of the last N those are skipped that are too old; of all it is known where to begin. */
+static int seek(sd_journal *journal, const LogJournalQuery *query) {
+        if (query->n < 0 && query->since_usec > 0)
+                return sd_journal_seek_realtime_usec(journal, query->since_usec);
+        return journal_seek_last(journal, query->n);
 }
 
-/* The field's text, newly allocated, or NULL. */
-static char *get_field(sd_journal *journal, const char *field) {
-        size_t size, prefix = strlen(field) + 1;
-        const void *data;
-
-        if (sd_journal_get_data(journal, field, &data, &size) < 0 || size < prefix)
-                return NULL;
-        return g_strndup((const char *) data + prefix, size - prefix);
-}
-
-static void give_entry(sd_journal *journal, LogJournalLine line, void *userdata) {
-        g_autofree char *priority = get_field(journal, "PRIORITY");
-        LogLine entry = {
-                .priority = priority ? (int) g_ascii_strtoull(priority, NULL, 10) : LOG_INFO,
-                .identifier = get_field(journal, "SYSLOG_IDENTIFIER"),
-                .text = get_field(journal, "MESSAGE"),
-        };
-
-        (void) sd_journal_get_realtime_usec(journal, &entry.realtime_usec);
-        if (entry.text)
-                line(&entry, userdata);
-        log_line_clear(&entry);
-}
-
-/* Before the first entry that is wanted. */
-static int seek(sd_journal *journal, int n) {
-        int r;
-
-        if (n < 0)
-                return sd_journal_seek_head(journal);
-        r = sd_journal_seek_tail(journal);
-        if (r >= 0)
-                r = sd_journal_previous_skip(journal, (uint64_t) n + 1);
-        if (r >= 0 && r < n + 1) /* there are not more of them */
-                r = sd_journal_seek_head(journal);
-        return r;
-}
-
-int log_journal_read(const char *id, uid_t uid, int n, bool follow, LogJournalLine line, void *userdata) {
-        g_autofree char *uid_text = g_strdup_printf("%u", (unsigned) uid);
+int log_journal_read(const LogJournalQuery *query, LogJournalLine line, void *userdata) {
         g_autoptr(sd_journal) journal = NULL;
-        int count = 0, r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
+        JournalEntry entry;
+        int count = 0, r = journal_open(query->id, query->uid, query->user, &journal);
 
         if (r >= 0)
-                r = sd_journal_set_data_threshold(journal, FIELD_SIZE_MAX);
-        if (r >= 0)
-                r = add_match(journal, "PLUGIND_SESSION", id);
-        if (r >= 0)
-                r = add_match(journal, "_UID", uid_text);
-        if (r >= 0)
-                r = seek(journal, n);
+                r = seek(journal, query);
         while (r >= 0) {
-                while ((r = sd_journal_next(journal)) > 0) {
-                        give_entry(journal, line, userdata);
-                        count++;
+                while ((r = journal_next(journal, &entry)) > 0) {
+                        const LogLine given = { entry.realtime_usec, entry.priority, entry.identifier, entry.text };
+
+                        if (entry.realtime_usec >= query->since_usec) {
+                                line(&given, userdata);
+                                count++;
+                        }
+                        journal_entry_clear(&entry);
                 }
-                if (!follow)
+                if (!query->follow)
                         break;
                 if (r >= 0)
                         r = sd_journal_wait(journal, UINT64_MAX);
         }
         return r < 0 ? r : count;
+}
+
+/* A user's own journal they may read, but only where journals are kept on disk do users have one. */
+static bool nothing_readable(void) {
+        g_autoptr(sd_journal) journal = NULL;
+
+        return sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY) < 0 ||
+               (sd_journal_has_persistent_files(journal) <= 0 && sd_journal_has_runtime_files(journal) <= 0);
+}
+
+bool log_journal_forbidden(bool user) {
+        static const char *const folders[] = { "/var/log/journal", "/run/log/journal" };
+        char machine[SD_ID128_STRING_MAX];
+        sd_id128_t id;
+
+        if (geteuid() == 0 || sd_id128_get_machine(&id) < 0 || (user && !nothing_readable()))
+                return false;
+        sd_id128_to_string(id, machine);
+        for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+                g_autofree char *file = g_build_filename(folders[i], machine, "system.journal", NULL);
+                if (access(file, R_OK) < 0 && errno == EACCES)
+                        return true;
+        }
+        return false;
 }

@@ -23,6 +23,7 @@ static const Verb verbs[] = {
         { "reset-failed", 0, ANY, verb_reset_failed, "[ID...]", "Clear the failures of plugins" },
         { "verify", 1, ANY, verb_verify, "FILE...", "Check manifest files" },
         { "monitor", 0, 1, verb_monitor, "[ID]", "Print signals as they come" },
+        { "top", 0, 0, verb_top, "", "Show what plugins use, again and again" },
         { "logs", 1, 1, verb_logs, "ID", "Show what a plugin wrote to its log" },
 };
 

@@ -2,7 +2,9 @@
 #include "options.h"
 
 #include "terminal.h"
+#include "text-time.h"
 #include "text.h"
+#include "top-rows.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -24,6 +26,9 @@ typedef enum OptionCode {
         OPTION_FORCE,
         OPTION_ENVELOPE,
         OPTION_KILL_WHOM,
+        OPTION_ITERATIONS,
+        OPTION_ORDER,
+        OPTION_SINCE,
 } OptionCode;
 
 typedef struct Option {
@@ -45,9 +50,14 @@ static const Option options[] = {
         { OPTION_NO_LEGEND, "no-legend", NULL, NULL, "No headers and no counts" },
         { 'q', "quiet", NULL, NULL, "Print less" },
         { OPTION_TIMEOUT, "timeout", "TIME", NULL, "Give up after TIME (5, 1min 30s, infinity)" },
-        { 'l', "full", NULL, " list status ", "Do not cut lines to the terminal's width" },
-        { 'n', "lines", "N", " status logs ", "How many lines of the log" },
+        { 'l', "full", NULL, " list status top ", "Do not cut lines to the terminal's width" },
+        { 'n', "lines", "N", " status logs top ", "How many lines of the log (top: as --iterations)" },
         { 'f', "follow", NULL, " logs ", "Print new lines as they come" },
+        { OPTION_SINCE, "since", "TIME", " logs ", "Only lines from then on" },
+        { 'b', "batch", NULL, " top ", "Print one look after the other, also on a terminal" },
+        { 'd', "delay", "TIME", " top ", "How long from one look to the next (1s)" },
+        { OPTION_ITERATIONS, "iterations", "N", " top ", "Stop after N looks; 0: never" },
+        { OPTION_ORDER, "order", "COLUMN", " top ", "Sort by name, cpu, memory, tasks, restarts, in-flight, calls or p99" },
         { 'p', "property", "NAME,...", " show ", "Only these properties" },
         { OPTION_VALUE, "value", NULL, " show ", "Only the values" },
         { OPTION_NO_BLOCK, "no-block", NULL, " load start stop restart ", "Do not wait until it is done" },
@@ -97,6 +107,34 @@ static int parse_lines(Ctl *ctl, const Option *option, const char *value) {
         else if (!g_ascii_string_to_unsigned(value, 10, 0, INT_MAX - 1, &lines, NULL))
                 return bad_value(option, value, "a number of lines or \"all\"");
         ctl->lines = (int) lines;
+        return EXIT_OK;
+}
+
+static int parse_iterations(Ctl *ctl, const Option *option, const char *value) {
+        guint64 n;
+
+        if (!g_ascii_string_to_unsigned(value, 10, 0, INT_MAX, &n, NULL))
+                return bad_value(option, value, "a number; 0 is without end");
+        ctl->iterations = (unsigned) n;
+        return EXIT_OK;
+}
+
+static int parse_delay(Ctl *ctl, const Option *option, const char *value) {
+        if (text_parse_timespan(value, &ctl->delay_usec) < 0 || ctl->delay_usec < USEC_PER_SEC / 100 || ctl->delay_usec == USEC_INFINITY)
+                return bad_value(option, value, "a time of 10ms or more, such as \"5\" or \"500ms\"");
+        return EXIT_OK;
+}
+
+static int parse_since(Ctl *ctl, const Option *option, const char *value) {
+        if (text_parse_time(value, (uint64_t) g_get_real_time(), &ctl->since_usec) < 0)
+                return bad_value(option, value, TEXT_TIME_EXPECTED);
+        return EXIT_OK;
+}
+
+static int parse_order(Ctl *ctl, const Option *option, const char *value) {
+        if (top_order_from_string(value) == _TOP_ORDER_MAX)
+                return bad_value(option, value, "name, cpu, memory, tasks, restarts, in-flight, calls or p99");
+        ctl->order = value;
         return EXIT_OK;
 }
 
@@ -163,6 +201,17 @@ static int parse_option(Ctl *ctl, const Option *option, const char *value) {
         case 'f':
                 ctl->follow = true;
                 return EXIT_OK;
+        case OPTION_SINCE:
+                return parse_since(ctl, option, value);
+        case 'b':
+                ctl->batch = true;
+                return EXIT_OK;
+        case 'd':
+                return parse_delay(ctl, option, value);
+        case OPTION_ITERATIONS:
+                return parse_iterations(ctl, option, value);
+        case OPTION_ORDER:
+                return parse_order(ctl, option, value);
         case 'p':
                 return parse_properties(ctl, value);
         case OPTION_VALUE:

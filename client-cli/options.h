@@ -15,7 +15,7 @@ typedef struct Verb {
         const char *arguments, *help;
 } Verb;
 
-#define CTL_INIT ((Ctl){ .lines = -1, .kill_whom = "all", .signal = 15 })
+#define CTL_INIT ((Ctl){ .lines = -1, .iterations = ITERATIONS_DEFAULT, .kill_whom = "all", .signal = 15 })
 void ctl_clear(Ctl *ctl);
 
 enum { OPTIONS_HELP = -1, OPTIONS_VERSION = -2 };

@@ -190,6 +190,15 @@ static const struct {
         { "minutes", USEC_PER_MINUTE },
         { "hour", USEC_PER_HOUR },
         { "hours", USEC_PER_HOUR },
+        { "hr", USEC_PER_HOUR },
+        { "w", 7 * USEC_PER_DAY },
+        { "week", 7 * USEC_PER_DAY },
+        { "weeks", 7 * USEC_PER_DAY },
+        { "month", 2629800 * USEC_PER_SEC },
+        { "months", 2629800 * USEC_PER_SEC },
+        { "y", 31557600 * USEC_PER_SEC },
+        { "year", 31557600 * USEC_PER_SEC },
+        { "years", 31557600 * USEC_PER_SEC },
         { "day", USEC_PER_DAY },
         { "days", USEC_PER_DAY },
 };
@@ -221,6 +230,16 @@ char *text_bytes(uint64_t bytes) {
                 unit++;
         }
         return unit < 0 ? g_strdup_printf("%" PRIu64 "B", bytes) : g_strdup_printf("%.1f%c", value, units[unit]);
+}
+
+char *text_latency(uint64_t usec) {
+        double value = (double) usec / (double) (usec < USEC_PER_SEC ? USEC_PER_MSEC : USEC_PER_SEC);
+
+        if (usec == UINT64_MAX)
+                return g_strdup(">235s"); /* the last bucket of plugind's histogram */
+        if (usec < USEC_PER_MSEC)
+                return g_strdup_printf("%" PRIu64 "us", usec);
+        return g_strdup_printf("%.*f%s", value < 10 ? 2 : value < 100 ? 1 : 0, value, usec < USEC_PER_SEC ? "ms" : "s");
 }
 
 static int parse_unit(const char **p, uint64_t *ret) {

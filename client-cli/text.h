@@ -40,6 +40,8 @@ char *text_ago(uint64_t realtime_usec, uint64_t now_usec);
 char *text_timespan(uint64_t usec);
 /* "48.1M" */
 char *text_bytes(uint64_t bytes);
+/* In 6 columns: "850us", "1.25ms", "12.5ms", "3.50s", "120s"; ">235s" for UINT64_MAX. */
+char *text_latency(uint64_t usec);
 
 /* "5", "1min 30s", "250ms", "1.5s", "infinity" (UINT64_MAX); a bare number is seconds. 0 or -EINVAL. */
 int text_parse_timespan(const char *text, uint64_t *ret_usec);

@@ -15,6 +15,7 @@ typedef struct Logs {
         Ctl *ctl;
         const char *id;
         int n;
+        uint64_t since_usec;
 } Logs;
 
 static void on_journal_line(const LogLine *line, void *userdata) {
@@ -25,30 +26,39 @@ static void on_journal_line(const LogLine *line, void *userdata) {
                 fflush(stdout);
 }
 
+/* What has no time belongs to what stands before it. */
 static void on_file_line(const char *text, void *userdata) {
+        Logs *logs = userdata;
         LogLine line;
 
         log_line_parse(text, &line);
-        on_journal_line(&line, userdata);
+        if (line.realtime_usec >= logs->since_usec)
+                logs->since_usec = 0; /* what follows is later */
+        if (logs->since_usec == 0)
+                on_journal_line(&line, userdata);
         log_line_clear(&line);
 }
 
-/* What plugind keeps itself: all that can be had from another machine, or without the right to read the log. */
+/* What plugind gives itself: all that can be had from another machine, or without the right to read the log. */
 static int print_kept(Logs *logs, const char *why) {
         g_autoptr(GArray) lines = NULL;
+        guint shown = 0;
         int r = session_get_log_lines(logs->ctl, logs->id, false, &lines);
 
         if (r != EXIT_OK)
                 return r;
         guint wanted = logs->n >= 0 ? (guint) logs->n : lines->len;
         for (guint i = lines->len > wanted ? lines->len - wanted : 0; i < lines->len; i++)
-                on_journal_line(&g_array_index(lines, LogLine, i), logs);
+                if (g_array_index(lines, LogLine, i).realtime_usec >= logs->since_usec) {
+                        on_journal_line(&g_array_index(lines, LogLine, i), logs);
+                        shown++;
+                }
         if (logs->ctl->follow) {
                 complain("%s: cannot follow its log: %s", logs->id, why);
                 return EXIT_FAILED;
         }
-        if (!logs->ctl->quiet)
-                advise("These are the last lines that plugind keeps itself: %s.", why);
+        if (shown > 0 && !logs->ctl->quiet)
+                advise("These are the last lines, from plugind: %s.", why);
         return EXIT_OK;
 }
 
@@ -72,11 +82,39 @@ static uid_t daemon_uid(const Ctl *ctl) {
         return uid;
 }
 
-static int print_journal(Logs *logs) {
-        if (logs->ctl->follow && geteuid() != 0 && !logs->ctl->quiet && !logs->ctl->user)
-                advise("Other users' lines are seen by root and the group systemd-journal alone.");
+static int report_forbidden(const Logs *logs) {
+        complain("%s: its log is in the system's journal, which you may not read", logs->id);
+        advise("Members of the groups systemd-journal and adm may: sudo usermod -a -G systemd-journal %s, and log in again. Or ask as root "
+               "(sudo).",
+               g_get_user_name());
+        return EXIT_FAILED;
+}
 
-        return log_journal_read(logs->id, daemon_uid(logs->ctl), logs->n, logs->ctl->follow, on_journal_line, logs);
+/* KNOWN: there is such a session. */
+static int print_journal(Logs *logs, bool known, const sd_bus_error *error, int r) {
+        Ctl *ctl = logs->ctl;
+        const LogJournalQuery query = {
+                .id = logs->id,
+                .uid = daemon_uid(ctl),
+                .user = ctl->user,
+                .n = logs->n,
+                .since_usec = logs->since_usec,
+                .follow = ctl->follow,
+        };
+        bool forbidden = log_journal_forbidden(ctl->user);
+
+        if (forbidden && ctl->follow)
+                return known ? report_forbidden(logs) : ctl_report(ctl, logs->id, error, r);
+        int n = log_journal_read(&query, on_journal_line, logs);
+        if (n > 0)
+                return EXIT_OK;
+        if (!known)
+                return ctl_report(ctl, logs->id, error, r);
+        if (forbidden)
+                return report_forbidden(logs);
+        if (n == 0 && logs->since_usec > 0) /* there is nothing that is so new */
+                return EXIT_OK;
+        return print_kept(logs, n < 0 ? g_strerror(-n) : "nothing can be read of it in the journal");
 }
 
 /* The journal outlives sessions and plugind, so it is asked even when they are gone; then what was wrong with them counts. */
@@ -99,17 +137,19 @@ static int print_logs(Logs *logs) {
                 return print_kept(logs, "the journal and the files are on another machine");
         if (known && *file)
                 return print_file(logs, file);
-
-        int n = ctl_local(ctl) ? print_journal(logs) : 0;
-        if (n > 0)
-                return EXIT_OK;
-        if (!known)
-                return ctl_report(ctl, logs->id, &error, r);
-        return print_kept(logs, n < 0 ? g_strerror(-n) : "nothing can be read of it in the journal");
+        return ctl_local(ctl) ? print_journal(logs, known, &error, r) : ctl_report(ctl, logs->id, &error, r);
 }
 
 int verb_logs(Ctl *ctl, char **args) {
-        Logs logs = { .ctl = ctl, .id = args[0], .n = ctl->lines >= 0 ? ctl->lines : ctl->follow ? FOLLOW_LINES : -1 };
+        bool all = !ctl->follow || ctl->since_usec > 0;
+        Logs logs = {
+                .ctl = ctl,
+                .id = args[0],
+                .n = ctl->lines >= 0 ? ctl->lines
+                     : all           ? -1
+                                     : FOLLOW_LINES,
+                .since_usec = ctl->since_usec,
+        };
         int status = ctl_connect(ctl);
 
         if (status != EXIT_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* status */
 #include "bus-client.h"
+#include "figures.h"
 #include "greeting.h"
 #include "log-lines.h"
 #include "process.h"
@@ -73,18 +74,46 @@ static void print_dialect(JsonObject *session) {
         greeting_clear(&greeting);
 }
 
-static void print_process(const Ctl *ctl, JsonObject *session) {
-        pid_t pid = (pid_t) dict_uint(session, "MainPID");
-        g_autofree char *name = pid > 0 && ctl_local(ctl) ? process_name(pid) : NULL;
-        uint64_t memory = name ? process_memory(pid) : 0;
+/* Unknown figures are left out. */
+static void print_usage(const Usage *usage) {
+        g_autofree char *memory = text_bytes(usage->memory), *cpu = text_timespan(usage->cpu_nsec / 1000000 * 1000);
 
-        if (pid <= 0)
+        if (usage->tasks != USAGE_UNKNOWN)
+                fieldf("Tasks", "%" PRIu64, usage->tasks);
+        if (usage->memory != USAGE_UNKNOWN)
+                field("Memory", memory);
+        if (usage->cpu_nsec != USAGE_UNKNOWN)
+                field("CPU", cpu);
+}
+
+static void print_process(const Ctl *ctl, const Usage *usage) {
+        g_autofree char *name = usage->pid > 0 && ctl_local(ctl) ? process_name(usage->pid) : NULL;
+
+        if (usage->pid > 0)
+                fieldf("Main PID", "%d%s%s%s", (int) usage->pid, name ? " (" : "", name ?: "", name ? ")" : "");
+        if (*usage->unit)
+                field("Unit", usage->unit);
+        print_usage(usage);
+}
+
+static void print_requests(const Figures *figures) {
+        g_autofree char *p50 = NULL, *p99 = NULL;
+
+        if (!figures || figures_calls(figures) + figures->in_flight == 0)
                 return;
-        fieldf("Main PID", "%d%s%s%s", (int) pid, name ? " (" : "", name ?: "", name ? ")" : "");
-        if (memory > 0) {
-                g_autofree char *text = text_bytes(memory);
-                field("Memory", text);
-        }
+        p50 = text_latency(figures_latency(NULL, figures, 0.5));
+        p99 = text_latency(figures_latency(NULL, figures, 0.99));
+        g_autoptr(GString) line = g_string_new(NULL);
+        g_string_append_printf(line, "%" PRIu64 " answered", figures->answered + figures->plugin_errors);
+        if (figures->plugin_errors > 0)
+                g_string_append_printf(line, " (%" PRIu64 " with an error)", figures->plugin_errors);
+        if (figures->failed > 0)
+                g_string_append_printf(line, ", %" PRIu64 " failed", figures->failed);
+        if (figures->in_flight > 0)
+                g_string_append_printf(line, ", %" PRIu64 " in flight", figures->in_flight);
+        if (figures_latency(NULL, figures, 0.5) > 0)
+                g_string_append_printf(line, "; half within %s, 99%% within %s", p50, p99);
+        field("Requests", line->str);
 }
 
 static void print_error(JsonObject *session) {
@@ -123,7 +152,7 @@ static void print_log(const Ctl *ctl, const char *id, GArray *lines) {
                 log_line_print(ctl, id, &g_array_index(lines, LogLine, i), ctl->full ? SIZE_MAX : terminal_width());
 }
 
-static void print_session(const Ctl *ctl, const char *id, JsonObject *session, GArray *lines) {
+static void print_session(const Ctl *ctl, const char *id, JsonObject *session, const Usage *usage, const Figures *figures, GArray *lines) {
         print_title(session, id);
         print_loaded(session);
         print_active(session);
@@ -131,23 +160,52 @@ static void print_session(const Ctl *ctl, const char *id, JsonObject *session, G
         if (dict_uint(session, "Restarts") > 0)
                 fieldf("Restarts", "%" PRIu64, dict_uint(session, "Restarts"));
         print_dialect(session);
-        print_process(ctl, session);
-        if (dict_uint(session, "InFlight") > 0)
-                fieldf("In flight", "%" PRIu64, dict_uint(session, "InFlight"));
+        print_process(ctl, usage);
+        print_requests(figures);
         print_error(session);
         print_log(ctl, id, lines);
 }
 
-static void add_json(const Ctl *ctl, JsonArray *list, const char *id, JsonObject *session, GArray *lines) {
+static void add_figure(JsonObject *session, const char *name, uint64_t value) {
+        if (value != USAGE_UNKNOWN)
+                json_object_set_int_member(session, name, (gint64) value);
+}
+
+static void add_json(JsonArray *list, const char *id, JsonObject *session, const Usage *usage, GArray *lines) {
         JsonArray *log = json_array_new();
-        uint64_t memory = ctl_local(ctl) ? process_memory((pid_t) dict_uint(session, "MainPID")) : 0;
 
         for (guint i = 0; i < lines->len; i++)
                 json_array_add_object_element(log, log_line_to_json(id, &g_array_index(lines, LogLine, i)));
         json_object_set_array_member(session, "LogLines", log);
-        if (memory > 0)
-                json_object_set_int_member(session, "MemoryBytes", (gint64) memory);
+        add_figure(session, "MemoryBytes", usage->memory);
+        add_figure(session, "Tasks", usage->tasks);
+        add_figure(session, "CPUUsageNSec", usage->cpu_nsec);
         json_array_add_object_element(list, json_object_ref(session));
+}
+
+/* LIST: NULL prints text. */
+static int status_of_session(Ctl *ctl, const char *id, bool first, JsonArray *list) {
+        g_autoptr(JsonObject) session = NULL;
+        g_autoptr(Figures) figures = NULL;
+        g_autoptr(GArray) lines = NULL;
+        int r = session_get_properties(ctl, id, &session);
+
+        if (r == EXIT_OK)
+                r = session_get_log_lines(ctl, id, true, &lines);
+        if (r != EXIT_OK)
+                return r;
+        Usage usage = { .unit = dict_string(session, "Unit"), .pid = (pid_t) dict_uint(session, "MainPID") };
+        usage_get(ctl, &usage);
+        if (list)
+                add_json(list, id, session, &usage, lines);
+        else {
+                figures = figures_get(ctl, id);
+                ctl_pager(ctl);
+                if (!first)
+                        putchar('\n');
+                print_session(ctl, id, session, &usage, figures, lines);
+        }
+        return state_is_down(dict_string(session, "ReportedState")) ? EXIT_NOT_ACTIVE : EXIT_OK;
 }
 
 static int status_of_sessions(Ctl *ctl, char **ids) {
@@ -157,22 +215,7 @@ static int status_of_sessions(Ctl *ctl, char **ids) {
 
         json_node_take_array(json_node_init(node, JSON_NODE_ARRAY), list);
         for (size_t i = 0; ids[i]; i++) {
-                g_autoptr(JsonObject) session = NULL;
-                g_autoptr(GArray) lines = NULL;
-                int r = session_get_properties(ctl, ids[i], &session);
-
-                if (r == EXIT_OK)
-                        r = session_get_log_lines(ctl, ids[i], true, &lines);
-                if (r == EXIT_OK && ctl->json != JSON_OFF)
-                        add_json(ctl, list, ids[i], session, lines);
-                else if (r == EXIT_OK) {
-                        ctl_pager(ctl);
-                        if (i > 0)
-                                putchar('\n');
-                        print_session(ctl, ids[i], session, lines);
-                }
-                if (r == EXIT_OK && state_is_down(dict_string(session, "ReportedState")))
-                        r = EXIT_NOT_ACTIVE;
+                int r = status_of_session(ctl, ids[i], i == 0, ctl->json != JSON_OFF ? list : NULL);
                 if (status == EXIT_OK)
                         status = r;
         }

@@ -26,6 +26,7 @@ struct Daemon {
         const char *runtimes[3]; /* that there could be, NULL-terminated */
         Record *record;
         LogSink *log_sink;
+        JournalTail *journal_tail; /* NULL: plugins' lines pass through here */
         Host *host;
         sd_bus *sd_bus;
         Bus *bus;
@@ -278,10 +279,24 @@ static int new_host(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot make the host") : 0;
 }
 
+static int new_journal_tail(Daemon *daemon) {
+        JournalTailConfig config = {
+                .event = daemon->event,
+                .deadlines = daemon->deadlines,
+                .worker = daemon->worker,
+                .uid = geteuid(),
+                .user = daemon->config.user,
+        };
+        int r = daemon->runtime && daemon->runtime->logs_itself ? journal_tail_new(&config, &daemon->journal_tail) : 0;
+
+        return r < 0 ? fail(r, "Cannot prepare to read the journal") : 0;
+}
+
 /* What the host stands on, from the bottom up. */
 static int new_ground(Daemon *daemon) {
         g_autofree char *log_dir = g_build_filename(daemon->state_dir, "log", NULL);
         int r = worker_new(&daemon->worker);
+        bool journal;
 
         if (r < 0)
                 return fail(r, "Cannot start the worker thread");
@@ -297,8 +312,9 @@ static int new_ground(Daemon *daemon) {
                 log_error("Cannot use the folder for state %s (see --state-dir=): %m", daemon->state_dir);
                 return r;
         }
-        r = log_sink_new(daemon->event, daemon->worker, log_dir, journal_is_there(daemon->config.log_target), &daemon->log_sink);
-        return r < 0 ? fail(r, "Cannot log for plugins") : 0;
+        journal = journal_is_there(daemon->config.log_target) || (daemon->runtime && daemon->runtime->logs_itself);
+        r = log_sink_new(daemon->event, daemon->worker, log_dir, journal, &daemon->log_sink);
+        return r < 0 ? fail(r, "Cannot log for plugins") : new_journal_tail(daemon);
 }
 
 static int new_bus(Daemon *daemon) {
@@ -307,6 +323,7 @@ static int new_bus(Daemon *daemon) {
                 .host = daemon->host,
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
+                .journal_tail = daemon->journal_tail,
                 .runtimes = daemon->runtimes,
                 .allowed = daemon->config.user ? geteuid() : 0,
         };
@@ -349,6 +366,7 @@ Daemon *daemon_free(Daemon *daemon) {
         idle_exit_free(daemon->idle_exit);
         bus_close(daemon->bus);
         host_free(daemon->host);
+        journal_tail_free(daemon->journal_tail);
         bus_free(daemon->bus);
         runtime_free(daemon->runtime);
         sd_bus_close_unref(daemon->sd_bus); /* what could be flushed has been */

@@ -20,12 +20,14 @@ static const struct {
         { "org.plugind1.Session", "Kill", RIGHT_CHANGE },
         { "org.plugind1.Session", "ResetFailed", RIGHT_CHANGE },
         { "org.plugind1.Session", "GetLogLines", RIGHT_CHANGE }, /* stderr may hold secrets */
+        { "org.plugind1.Session", "GetHistory", RIGHT_READ },
         { "org.plugind1.Host", "Load", RIGHT_CHANGE },
         { "org.plugind1.Host", "Unload", RIGHT_CHANGE },
         { "org.plugind1.Host", "Connect", RIGHT_CHANGE },
         { "org.plugind1.Host", "Reload", RIGHT_CHANGE },
         { "org.plugind1.Host", "GetSession", RIGHT_READ },
         { "org.plugind1.Host", "ListSessions", RIGHT_READ },
+        { "org.plugind1.Host", "GetStatistics", RIGHT_READ },
 };
 
 Right authorize_right(const char *interface, const char *member) {

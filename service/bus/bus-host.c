@@ -179,6 +179,7 @@ const CallMethod host_methods[] = {
         { "Connect", method_connect },
         { "GetSession", method_get_session },
         { "ListSessions", method_list_sessions },
+        { "GetStatistics", method_get_statistics },
         { "Reload", method_reload },
         {},
 };
@@ -190,7 +191,7 @@ static int get_version(sd_bus *sd_bus, const char *path, const char *interface, 
 
 static int get_features(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                         void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "as", 3, "log-lines", "lsp", "mcp");
+        return sd_bus_message_append(reply, "as", 5, "history", "log-lines", "lsp", "mcp", "statistics");
 }
 
 static const char *runtime(void *userdata) {
@@ -246,6 +247,7 @@ const sd_bus_vtable host_vtable[] = {
         METHOD("Connect", "sha{sv}", SD_BUS_PARAM(id) SD_BUS_PARAM(duplex) SD_BUS_PARAM(options), "", ),
         METHOD("GetSession", "s", SD_BUS_PARAM(id), "o", SD_BUS_PARAM(session)),
         METHOD("ListSessions", "a{sv}", SD_BUS_PARAM(options), "a(soa{sv})", SD_BUS_PARAM(sessions)),
+        METHOD("GetStatistics", "a{sv}", SD_BUS_PARAM(options), "a(sa{sv})", SD_BUS_PARAM(statistics)),
         METHOD("Reload", "a{sv}", SD_BUS_PARAM(options), "", ),
         SD_BUS_SIGNAL_WITH_NAMES("SessionNew", "so", SD_BUS_PARAM(id) SD_BUS_PARAM(session), 0),
         SD_BUS_SIGNAL_WITH_NAMES("SessionRemoved", "sos", SD_BUS_PARAM(id) SD_BUS_PARAM(session) SD_BUS_PARAM(reason), 0),

@@ -223,25 +223,49 @@ static int method_reset_failed(Call *call, PlugindError *error) {
         return call_reply_empty(call);
 }
 
-static int append_lines(sd_bus_message *reply, PluginLog *log) {
-        size_t n = 0;
-        const PluginLogLine *lines = log ? plugin_log_lines(log, &n) : NULL;
-        int r = sd_bus_message_open_container(reply, 'a', "(tysa{sv})");
+static int reply_lines(Call *call, const PluginLogLine *lines, size_t n) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call->message, &reply);
 
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(tysa{sv})");
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = sd_bus_message_append(reply, "(tysa{sv})", lines[i].realtime_usec, (uint8_t) lines[i].priority, lines[i].text, 0);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : call_reply(call, reply, 0);
+}
+
+static void lines_read(const PluginLogLine *lines, size_t n, const PlugindError *error, void *userdata) {
+        g_autoptr(Call) call = userdata;
+
+        if (call_vanishes(call))
+                return;
+        if (error)
+                call_fail(call, error);
+        else
+                (void) reply_lines(call, lines, n);
 }
 
 static int method_get_log_lines(Call *call, PlugindError *error) {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        JournalTail *tail = call->connection->bus->config.journal_tail;
+        const PluginLogLine *lines = NULL;
+        g_autoptr(Call) kept = NULL;
+        size_t n = 0;
         int r = options_read(call->message, NULL, NULL, error);
 
+        if (r < 0)
+                return r;
+        if (!tail || !session_supervised(call->session)) {
+                if (call->session->log)
+                        lines = plugin_log_lines(call->session->log, &n);
+                return reply_lines(call, lines, n);
+        }
+        kept = call_keep(call);
+        r = journal_tail_read(tail, call->session->id, lines_read, kept, error);
         if (r >= 0)
-                r = sd_bus_message_new_method_return(call->message, &reply);
-        if (r >= 0)
-                r = append_lines(reply, call->session->log);
-        return r < 0 ? r : call_reply(call, reply, 0);
+                g_steal_pointer(&kept);
+        return r;
 }
 
 const CallMethod session_methods[] = {
@@ -257,5 +281,6 @@ const CallMethod session_methods[] = {
         { "Kill", method_kill },
         { "ResetFailed", method_reset_failed },
         { "GetLogLines", method_get_log_lines },
+        { "GetHistory", method_get_history },
         {},
 };

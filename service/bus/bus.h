@@ -6,6 +6,7 @@
 #pragma once
 
 #include "host/host.h"
+#include "runtime/journal-tail.h"
 
 #include <systemd/sd-bus.h>
 
@@ -17,6 +18,7 @@ typedef struct BusConfig {
         sd_event *event;
         Host *host;
         const LogSink *log_sink;     /* NULL: none */
+        JournalTail *journal_tail;   /* where lines of supervised plugins are read; NULL: they are kept in memory */
         const char *runtime;         /* its name; NULL: there is none */
         const char *const *runtimes; /* names of those that there could be here, NULL-terminated */
         uid_t allowed;               /* who may change things */

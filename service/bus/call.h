@@ -26,6 +26,10 @@ typedef struct CallMethod {
 
 extern const CallMethod host_methods[], session_methods[];
 
+/* bus-statistics.c */
+int method_get_statistics(Call *call, PlugindError *error);
+int method_get_history(Call *call, PlugindError *error);
+
 /* The handlers of every method in the two vtables. */
 int call_on_host(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int call_on_session(sd_bus_message *message, void *userdata, sd_bus_error *error);

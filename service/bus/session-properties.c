@@ -32,6 +32,7 @@ STRING_GETTER(manifest, session->manifest->path)
 STRING_GETTER(desired_state, session_state_to_string(session->desired_active ? SESSION_ACTIVE : SESSION_INACTIVE))
 STRING_GETTER(reported_state, session_state_to_string(session->state))
 STRING_GETTER(error_message, session->failure.message)
+STRING_GETTER(unit, session_unit(session))
 STRING_GETTER(greeting, session->greeting)
 NUMBER_GETTER(supervised, 'b', int, session_supervised(session))
 NUMBER_GETTER(started_at, 't', uint64_t, session->started_at)
@@ -94,6 +95,7 @@ const sd_bus_vtable session_vtable[] = {
         METHOD("Kill", "sia{sv}", SD_BUS_PARAM(whom) SD_BUS_PARAM(signal) SD_BUS_PARAM(options), "", ),
         METHOD("ResetFailed", "a{sv}", SD_BUS_PARAM(options), "", ),
         METHOD("GetLogLines", "a{sv}", SD_BUS_PARAM(options), "a(tysa{sv})", SD_BUS_PARAM(lines)),
+        METHOD("GetHistory", "a{sv}", SD_BUS_PARAM(options), "a(tsssa{sv})", SD_BUS_PARAM(history)),
         SD_BUS_SIGNAL_WITH_NAMES("StateChanged", "sss", SD_BUS_PARAM(new) SD_BUS_PARAM(old) SD_BUS_PARAM(reason), 0),
         SD_BUS_SIGNAL_WITH_NAMES("Ended", "si", SD_BUS_PARAM(reason) SD_BUS_PARAM(status), 0),
         SD_BUS_SIGNAL_WITH_NAMES("Notification", "sss", SD_BUS_PARAM(request) SD_BUS_PARAM(method) SD_BUS_PARAM(params), 0),
@@ -113,6 +115,7 @@ const sd_bus_vtable session_vtable[] = {
         PROPERTY("StartedAt", "t", get_started_at, CHANGES),
         PROPERTY("StateChangedAt", "t", get_state_changed_at, CHANGES),
         PROPERTY("MainPID", "u", get_main_pid, CHANGES),
+        PROPERTY("Unit", "s", get_unit, CHANGES),
         PROPERTY("Restarts", "u", get_restarts, CHANGES),
         PROPERTY("InFlight", "u", get_in_flight, 0),
         PROPERTY("Greeting", "s", get_greeting, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),

@@ -37,6 +37,7 @@ static const struct {
         { SESSION_PROPERTY_STATE_CHANGED_AT, "StateChangedAt" },
         { SESSION_PROPERTY_MAIN_PID, "MainPID" },
         { SESSION_PROPERTY_RESTARTS, "Restarts" },
+        { SESSION_PROPERTY_UNIT, "Unit" },
         { SESSION_PROPERTY_GREETING, "Greeting" },
 };
 

@@ -10,19 +10,24 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE_SIZE ((size_t) 4096)
 #define MESSAGE_LARGEST ((size_t) 1 << 30) /* an index is 32 bits */
 #define SPARE ((size_t) 192 * 1024)        /* a read of 128 KiB, and headers, beside two messages */
-#define KEPT ((size_t) 256 * 1024)        /* memory that a buffer keeps once it has it: faulting it in again costs more than writing NULs */
-#define PUNCH_MIN ((size_t) 256 * 1024)   /* what lies beyond is given back, if it is worth the call */
+#define KEPT ((size_t) 256 * 1024)       /* memory that a buffer keeps once it has it: faulting it in again costs more than writing NULs */
+#define PUNCH_MIN ((size_t) 256 * 1024)  /* what lies beyond is given back, if it is worth the call */
+#define STAGED_MAX ((size_t) 256 * 1024) /* as much as a pipe takes through which much goes */
+#define SLOTS_MAX 1000000
 #define ADVANCE_MAX ((size_t) 128 * 1024) /* a buffer that is never quite empty starts over here, lest it walks over ever new memory */
 
 struct BufferIndex {
         uint64_t span; /* tail << 32 | head */
         uint64_t wiping;
+        uint64_t writing; /* end << 1 | staged; 0: nothing is being written */
 };
 
 /* The first page of a slot. */
@@ -32,44 +37,118 @@ struct SlotHead {
 
 struct Arena {
         int fd;
+        int stage, staged; /* the staging pipe: in and out */
         uint32_t epoch;
         size_t message_max;
         size_t capacity; /* of one buffer */
         unsigned slots;  /* how many the memfd has room for */
         GArray *free;    /* numbers of slots below that nobody uses */
+        bool *adopted;   /* of an arena that is being adopted, one for each slot */
 };
 
 static size_t slot_size(const Arena *arena) {
         return PAGE_SIZE + 2 * arena->capacity;
 }
 
-int arena_new(size_t message_max, uint32_t epoch, Arena **ret) {
-        Arena *arena;
-        int fd;
+static Arena *arena_alloc(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch) {
+        Arena *arena = g_new0(Arena, 1);
 
-        if (message_max == 0 || message_max > MESSAGE_LARGEST)
-                return -EINVAL;
-        fd = memfd_create("plugind-duplexes", MFD_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        arena = g_new0(Arena, 1);
-        arena->fd = fd;
+        arena->fd = fds[ARENA_FD_MEMORY];
+        arena->staged = fds[ARENA_FD_STAGED];
+        arena->stage = fds[ARENA_FD_STAGE];
         arena->epoch = epoch;
         arena->message_max = message_max;
         arena->capacity = 2 * ((message_max + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)) + SPARE;
         arena->free = g_array_new(FALSE, FALSE, sizeof(unsigned));
+        return arena;
+}
+
+int arena_new(size_t message_max, uint32_t epoch, Arena **ret) {
+        int fds[_ARENA_FD_MAX];
+
+        if (message_max == 0 || message_max > MESSAGE_LARGEST)
+                return -EINVAL;
+        fds[ARENA_FD_MEMORY] = memfd_create("plugind-duplexes", MFD_CLOEXEC);
+        if (fds[ARENA_FD_MEMORY] < 0)
+                return -errno;
+        if (pipe2(fds + ARENA_FD_STAGED, O_CLOEXEC | O_NONBLOCK) < 0) {
+                int r = -errno;
+
+                close(fds[ARENA_FD_MEMORY]);
+                return r;
+        }
+        (void) fcntl(fds[ARENA_FD_STAGE], F_SETPIPE_SZ, STAGED_MAX); /* a smaller one does as well */
+        *ret = arena_alloc(fds, message_max, epoch);
+        return 0;
+}
+
+static bool is_pipe(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) >= 0 && S_ISFIFO(st.st_mode);
+}
+
+int arena_adopt(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch, Arena **ret) {
+        Arena *arena;
+        struct stat st;
+
+        if (message_max == 0 || message_max > MESSAGE_LARGEST)
+                return -EINVAL;
+        if (fcntl(fds[ARENA_FD_MEMORY], F_GET_SEALS) < 0 || fstat(fds[ARENA_FD_MEMORY], &st) < 0 || !is_pipe(fds[ARENA_FD_STAGED]) ||
+            !is_pipe(fds[ARENA_FD_STAGE]))
+                return -EBADMSG;
+        arena = arena_alloc(fds, message_max, epoch);
+        if ((size_t) st.st_size % slot_size(arena) != 0 || (size_t) st.st_size / slot_size(arena) > SLOTS_MAX) {
+                g_array_unref(arena->free);
+                g_free(arena);
+                return -EBADMSG;
+        }
+        arena->slots = (unsigned) ((size_t) st.st_size / slot_size(arena));
+        arena->adopted = g_new0(bool, arena->slots + 1);
         *ret = arena;
         return 0;
+}
+
+void arena_descriptors(const Arena *arena, int fds[_ARENA_FD_MAX]) {
+        fds[ARENA_FD_MEMORY] = arena->fd;
+        fds[ARENA_FD_STAGED] = arena->staged;
+        fds[ARENA_FD_STAGE] = arena->stage;
 }
 
 Arena *arena_free(Arena *arena) {
         if (!arena)
                 return NULL;
-        g_assert(arena->free->len == arena->slots); /* a slot may not outlive its arena */
+        g_assert(arena->adopted || arena->free->len == arena->slots); /* a slot may not outlive its arena */
         g_array_unref(arena->free);
+        g_free(arena->adopted);
         close(arena->fd);
+        close(arena->stage);
+        close(arena->staged);
         g_free(arena);
         return NULL;
+}
+
+ssize_t arena_stage(Arena *arena, const char *data, size_t size) {
+        ssize_t n = write(arena->stage, data, MIN(size, STAGED_MAX));
+
+        return n < 0 ? -errno : n;
+}
+
+int arena_staging(const Arena *arena) {
+        return arena->staged;
+}
+
+void arena_unstage(Arena *arena) {
+        char rest[4096];
+
+        while (read(arena->staged, rest, sizeof(rest)) > 0)
+                ;
+}
+
+static size_t staged_bytes(const Arena *arena) {
+        int n = 0;
+
+        return ioctl(arena->staged, FIONREAD, &n) < 0 ? 0 : (size_t) n;
 }
 
 uint32_t arena_epoch(const Arena *arena) {
@@ -103,6 +182,59 @@ static int slot_map(Arena *arena, unsigned number, Slot **ret) {
         return 0;
 }
 
+static void slot_unmap(Slot *slot) {
+        munmap(slot->map, slot_size(slot->arena));
+        g_free(slot);
+}
+
+static inline size_t tail_of(const Buffer *buffer) {
+        return (size_t) (buffer->index->span >> 32);
+}
+
+static inline size_t head_of(const Buffer *buffer) {
+        return (size_t) (buffer->index->span & UINT32_MAX);
+}
+
+static bool buffer_is_sound(const Buffer *buffer) {
+        return tail_of(buffer) <= head_of(buffer) && head_of(buffer) <= buffer->capacity && buffer->index->wiping <= buffer->capacity;
+}
+
+int slot_adopt(Arena *arena, unsigned number, Slot **ret) {
+        Slot *slot;
+        int r;
+
+        if (!arena->adopted || number >= arena->slots)
+                return -ENOENT;
+        if (arena->adopted[number])
+                return -EBUSY;
+        r = slot_map(arena, number, &slot);
+        if (r < 0)
+                return r;
+        if (!buffer_is_sound(&slot->in) || !buffer_is_sound(&slot->out)) {
+                slot_unmap(slot);
+                return -EBADMSG;
+        }
+        arena->adopted[number] = true;
+        buffer_recover(&slot->in, 0);
+        buffer_recover(&slot->out, staged_bytes(arena));
+        *ret = slot;
+        return 0;
+}
+
+void arena_adopted(Arena *arena) {
+        g_autofree bool *adopted = g_steal_pointer(&arena->adopted);
+
+        for (unsigned number = 0; number < arena->slots; number++) {
+                if (adopted[number])
+                        continue;
+                if (fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) (slot_size(arena) * number),
+                              (off_t) slot_size(arena)) < 0)
+                        g_error("cannot empty a slot of the duplexes' memfd: %s", g_strerror(errno));
+                g_array_append_val(arena->free, number);
+        }
+        arena_unstage(arena);
+}
+
 int slot_new(Arena *arena, Slot **ret) {
         unsigned number;
         int r;
@@ -132,22 +264,13 @@ Slot *slot_free(Slot *slot) {
         /* Cannot fail on a memfd of ours; a slot with old bytes in it would break the next user's NULs. */
         if (madvise(slot->map, slot_size(arena), MADV_REMOVE) < 0)
                 g_error("cannot empty a slot of the duplexes' memfd: %s", g_strerror(errno));
-        munmap(slot->map, slot_size(arena));
-        g_free(slot);
+        slot_unmap(slot);
         g_array_append_val(arena->free, number);
         return NULL;
 }
 
 static inline void ordered(void) {
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-static inline size_t tail_of(const Buffer *buffer) {
-        return (size_t) (buffer->index->span >> 32);
-}
-
-static inline size_t head_of(const Buffer *buffer) {
-        return (size_t) (buffer->index->span & UINT32_MAX);
 }
 
 static inline void set_span(Buffer *buffer, size_t tail, size_t head) {
@@ -209,27 +332,71 @@ void buffer_commit(Buffer *buffer, size_t size) {
         set_span(buffer, tail_of(buffer), head_of(buffer) + size);
 }
 
-void buffer_consume(Buffer *buffer, size_t size) {
+void buffer_take(Buffer *buffer, size_t size) {
         size_t tail = tail_of(buffer) + size, head = head_of(buffer);
 
         g_assert(tail <= head);
-        if (tail < head)
-                set_span(buffer, tail, head);
-        else
+        set_span(buffer, tail, head);
+}
+
+void buffer_taken(Buffer *buffer) {
+        if (tail_of(buffer) == head_of(buffer))
                 start_over(buffer, 0);
 }
 
-void buffer_recover(Buffer *buffer) {
+void buffer_consume(Buffer *buffer, size_t size) {
+        if (size < head_of(buffer) - tail_of(buffer))
+                buffer_take(buffer, size);
+        else {
+                g_assert(size == head_of(buffer) - tail_of(buffer));
+                start_over(buffer, 0);
+        }
+}
+
+static inline void set_writing(Buffer *buffer, uint64_t writing) {
+        ordered();
+        __atomic_store_n(&buffer->index->writing, writing, __ATOMIC_RELAXED);
+        ordered();
+}
+
+void buffer_begin_write(Buffer *buffer, size_t size, bool staged) {
+        g_assert(size > 0 && size <= head_of(buffer) - tail_of(buffer));
+        set_writing(buffer, (uint64_t) (tail_of(buffer) + size) << 1 | staged);
+}
+
+/* The mark goes last, and names a place in the buffer: what is consumed already is not counted once more. */
+void buffer_end_write(Buffer *buffer, size_t written) {
+        buffer_take(buffer, written);
+        set_writing(buffer, 0);
+        buffer_taken(buffer);
+}
+
+static void recover_output(Buffer *buffer, size_t staged) {
+        uint64_t writing = buffer->index->writing;
+        size_t tail = tail_of(buffer), head = head_of(buffer), end = (size_t) (writing >> 1);
+
+        if (writing > 0 && end >= tail && end <= head)
+                set_span(buffer, writing & 1 ? MAX(tail, end - MIN(end, staged)) : end, head);
+        set_writing(buffer, 0);
+}
+
+static void recover_input(Buffer *buffer) {
+        size_t head = head_of(buffer);
+        const char *end = memchr(buffer->data + head, 0, buffer->capacity - head);
+
+        head = end ? (size_t) (end - buffer->data) : buffer->capacity;
+        set_span(buffer, tail_of(buffer), head);
+        wipe(buffer, head, buffer->capacity); /* what was read after a NUL was no JSON and is given up */
+}
+
+void buffer_recover(Buffer *buffer, size_t staged) {
         size_t head = head_of(buffer), wiping = (size_t) buffer->index->wiping;
-        const char *end;
 
         if (wiping > head)
                 wipe(buffer, head, wiping);
         set_wiping(buffer, 0);
-        if (!buffer->nul_beyond)
-                return;
-        end = memchr(buffer->data + head, 0, buffer->capacity - head);
-        head = end ? (size_t) (end - buffer->data) : buffer->capacity;
-        set_span(buffer, tail_of(buffer), head);
-        wipe(buffer, head, buffer->capacity); /* what was read after a NUL was no JSON and is given up */
+        if (buffer->nul_beyond)
+                recover_input(buffer);
+        else
+                recover_output(buffer, staged);
 }

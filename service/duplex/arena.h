@@ -8,7 +8,8 @@
  * Rules that make a buffer readable by whoever comes next, at any instant a SIGKILL may choose:
  * - `head` and `tail` of a buffer change together, in one 64-bit store.
  * - Input: bytes beyond head are NUL. JSON has no NUL, so bytes that were read but not yet counted are found again.
- *   tail moves behind a message only after it has been delivered.
+ *   tail moves behind a message before it is delivered: nothing is ever delivered twice.
+ * - Output: what is being written is marked (output.h).
  * - `wiping` names the end of a region that is about to become NUL; whoever comes next finishes it first.
  */
 #pragma once
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef struct Arena Arena;
 typedef struct Buffer Buffer;
@@ -43,6 +45,21 @@ Arena *arena_free(Arena *arena);
 uint32_t arena_epoch(const Arena *arena);
 size_t arena_message_max(const Arena *arena);
 
+/* The descriptors that the next daemon needs, still owned by the arena: the memory and the two ends of the staging pipe (output.h). */
+enum { ARENA_FD_MEMORY, ARENA_FD_STAGED, ARENA_FD_STAGE, _ARENA_FD_MAX };
+void arena_descriptors(const Arena *arena, int fds[_ARENA_FD_MAX]);
+/* The arena of a daemon that is gone, from these: owned on success. -EBADMSG: they are not such, for messages of MESSAGE_MAX. Then its slots
+ * are adopted one by one, and what nobody adopts is emptied. */
+int arena_adopt(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch, Arena **ret);
+/* Recovered, as of now. -ENOENT: there is none of this number, -EBUSY: it has been adopted, -EBADMSG: its indices are nonsense. */
+int slot_adopt(Arena *arena, unsigned number, Slot **ret);
+void arena_adopted(Arena *arena);
+
+/* The staging pipe: puts in up to SIZE bytes and returns how many, or -errno; its end to splice from; throws away what is left in it. */
+ssize_t arena_stage(Arena *arena, const char *data, size_t size);
+int arena_staging(const Arena *arena);
+void arena_unstage(Arena *arena);
+
 int slot_new(Arena *arena, Slot **ret);
 Slot *slot_free(Slot *slot); /* before its arena */
 
@@ -52,6 +69,13 @@ const char *buffer_peek(const Buffer *buffer, size_t *size);
 char *buffer_reserve(Buffer *buffer, size_t minimum, size_t *size);
 void buffer_commit(Buffer *buffer, size_t size);  /* moves head */
 void buffer_consume(Buffer *buffer, size_t size); /* moves tail; an emptied buffer starts over at 0 */
-/* After a take-over: finishes what a killed daemon had begun, counts bytes that were read and not counted. May be killed and begun
- * again itself. */
-void buffer_recover(Buffer *buffer);
+/* The same in two steps, between which the bytes can still be read. */
+void buffer_take(Buffer *buffer, size_t size);
+void buffer_taken(Buffer *buffer);
+/* The first SIZE bytes are about to be written, or, STAGED, are in the staging pipe and about to be moved on. */
+void buffer_begin_write(Buffer *buffer, size_t size, bool staged);
+/* WRITTEN of them were, and are consumed. */
+void buffer_end_write(Buffer *buffer, size_t written);
+/* After a take-over: finishes what a killed daemon had begun, counts bytes that were read and not counted, and bytes that were written.
+ * STAGED: what the staging pipe holds. May be killed and begun again itself. */
+void buffer_recover(Buffer *buffer, size_t staged);

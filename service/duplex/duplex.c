@@ -6,6 +6,7 @@
  */
 #include "duplex/duplex.h"
 #include "duplex/compose.h"
+#include "duplex/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,11 +241,13 @@ static bool deliver(Duplex *d) {
 
                 if (frame.verdict == FRAME_MORE)
                         break;
+                if (frame.verdict != FRAME_BROKEN)
+                        buffer_take(&d->slot->in, frame.consumed); /* before it is delivered: after a SIGKILL it is not once more */
                 if (!deliver_frame(d, &frame, data))
                         return false;
                 if (frame.verdict == FRAME_BROKEN)
                         break;
-                buffer_consume(&d->slot->in, frame.consumed);
+                buffer_taken(&d->slot->in);
         }
         return true;
 }
@@ -258,14 +261,12 @@ static bool deliver_rest(Duplex *d) {
 
         if (size == 0 || d->scanner.framing != FRAMING_LINES || d->scanner.discard > 0)
                 return true;
-        if (data[0] != '{')
-                alive = tell_skipped(d, data, size);
-        else if (jsonrpc_parse((JsonRange){ data, size }, &message, NULL) >= 0)
-                alive = tell_message(d, &message);
-        else
+        if (data[0] == '{' && jsonrpc_parse((JsonRange){ data, size }, &message, NULL) < 0)
                 return true;
+        buffer_take(&d->slot->in, size);
+        alive = data[0] == '{' ? tell_message(d, &message) : tell_skipped(d, data, size);
         if (alive)
-                buffer_consume(&d->slot->in, size);
+                buffer_taken(&d->slot->in);
         return alive;
 }
 
@@ -334,31 +335,27 @@ static int on_later(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static ssize_t write_some(Duplex *d, const char *data, size_t size) {
-        ssize_t n = write(d->fd_out, data, size), more;
+static ssize_t write_some(Duplex *d) {
+        size_t size = duplex_queued(d);
+        ssize_t n = output_write(d->slot->arena, &d->slot->out, d->fd_out), more;
 
         if (n <= 0 || n == (ssize_t) size || !widen(d, d->fd_out, &d->wide_out))
                 return n;
-        more = write(d->fd_out, data + n, size - (size_t) n);
+        more = output_write(d->slot->arena, &d->slot->out, d->fd_out);
         return n + MAX(more, 0);
 }
 
 /* Writes what the plugin takes now. */
 static void flush_output(Duplex *d) {
-        size_t size;
-        const char *data = buffer_peek(&d->slot->out, &size);
-        ssize_t n = size > 0 ? write_some(d, data, size) : 0;
+        ssize_t n = write_some(d);
 
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                broke(d, PLUGIND_ERROR_CONNECTION_LOST, "writing to the plugin failed: %s", g_strerror(errno));
-                buffer_consume(&d->slot->out, size);
+        if (n < 0 && n != -EAGAIN && n != -EINTR) {
+                broke(d, PLUGIND_ERROR_CONNECTION_LOST, "writing to the plugin failed: %s", g_strerror((int) -n));
+                buffer_consume(&d->slot->out, duplex_queued(d));
                 d->writing = false;
                 continue_later(d);
-        } else {
-                if (n > 0)
-                        buffer_consume(&d->slot->out, (size_t) n);
-                d->writing = n < (ssize_t) size;
-        }
+        } else
+                d->writing = duplex_queued(d) > 0;
         if (d->ending && !d->writing)
                 close_output(d);
 }

@@ -167,12 +167,13 @@ static int host_add(Host *host, const LoadOptions *options, const char *id, Sess
         Manifest *manifest = NULL;
         Charge charge = {};
         Session *session;
+        uid_t giver = options->caller ? options->caller->uid : geteuid();
         int r;
 
         r = check_configuration(options->configuration, error);
         if (r < 0)
                 return r;
-        r = options->manifest ? manifest_parse(options->manifest, strlen(options->manifest), "manifest", id, &manifest, error)
+        r = options->manifest ? manifest_parse(options->manifest, strlen(options->manifest), "manifest", id, giver, &manifest, error)
                               : read_manifest(host, options->source, id, &manifest, error);
         if (r < 0)
                 return r;

@@ -12,6 +12,7 @@ static const char *const activations[] = {
         [ACTIVATION_ON_DEMAND] = "on-demand", [ACTIVATION_BOOT] = "boot", [ACTIVATION_MANUAL] = "manual", NULL
 };
 static const char *const policies[] = { [RESTART_ALWAYS] = "always", [RESTART_ON_FAILURE] = "on-failure", [RESTART_NEVER] = "never", NULL };
+static const char *const profiles[] = { [SANDBOX_STRICT] = "strict", [SANDBOX_NETWORK] = "network", [SANDBOX_TRUSTED] = "trusted", NULL };
 static const char *const eras[] = { "modern", "legacy", NULL };
 
 static const ManifestKey restart_keys[] = {
@@ -51,6 +52,19 @@ static const ManifestKey mcp_keys[] = {
         {},
 };
 
+static const ManifestKey sandbox_keys[] = {
+        { "profile", manifest_read_profile, AT(sandbox.profile), .choices = profiles },
+        { "readWritePaths", manifest_read_paths, AT(sandbox.read_write_paths), .max = 4095 },
+        { "readOnlyPaths", manifest_read_paths, AT(sandbox.read_only_paths), .max = 4095 },
+        { "devices", manifest_read_devices, AT(sandbox.devices), .max = 4095 },
+        { "syscalls", manifest_read_syscalls, AT(sandbox.syscalls), .max = 64 },
+        { "memoryMax", manifest_read_memory, AT(sandbox.memory_max), .min = 1048576, .max = 1125899906842624 },
+        { "tasksMax", manifest_read_tasks, AT(sandbox.tasks_max), .min = 1, .max = 4194304 },
+        { "cpuQuota", manifest_read_quota, AT(sandbox.cpu_quota_usec), .min = 1, .max = 100000 },
+        { "user", manifest_read_user, AT(sandbox.user), .max = 31 },
+        {},
+};
+
 const ManifestKey manifest_keys[] = {
         { "manifestVersion", manifest_read_version, .required = true, .early = true },
         { "id", manifest_read_id, .early = true },
@@ -68,6 +82,7 @@ const ManifestKey manifest_keys[] = {
         { "restart", manifest_read_restart, restart_keys, AT(restart.policy), .choices = policies, .scope = SCOPE_PROCESS },
         { "timeouts", manifest_read_object, timeout_keys },
         { "health", manifest_read_health, health_keys },
+        { "sandbox", manifest_read_sandbox, sandbox_keys, .scope = SCOPE_PROCESS },
         { "configuration", manifest_read_configuration },
         { "lsp", manifest_read_object, lsp_keys, .scope = SCOPE_LSP },
         { "mcp", manifest_read_object, mcp_keys, .scope = SCOPE_MCP },

@@ -5,11 +5,13 @@
 #define AT(member) offsetof(Manifest, member)
 
 static const size_t texts[] = {
-        AT(id),      AT(path), AT(name),          AT(version),      AT(description),
-        AT(command), AT(cwd),  AT(configuration), AT(lsp_root_uri), AT(lsp_initialization_options),
-        AT(mcp_era),
+        AT(id),      AT(path),         AT(name),          AT(version),      AT(description),
+        AT(command), AT(cwd),          AT(configuration), AT(lsp_root_uri), AT(lsp_initialization_options),
+        AT(mcp_era), AT(sandbox.user),
 };
-static const size_t lists[] = { AT(args), AT(env) };
+static const size_t lists[] = {
+        AT(args), AT(env), AT(sandbox.read_write_paths), AT(sandbox.read_only_paths), AT(sandbox.devices), AT(sandbox.syscalls),
+};
 
 static char **text_at(Manifest *manifest, size_t offset) {
         return (char **) (void *) ((char *) manifest + offset);

@@ -24,6 +24,7 @@ typedef struct ManifestReader {
         const char *instance; /* what %i is; NULL: this is no template */
         GString *path;        /* of the key being read: "restart.delay" */
         size_t budget;        /* bytes that texts may still grow to */
+        const char *doubt;    /* why it may not loosen the sandbox; NULL: it may */
         PlugindError *error;
 } ManifestReader;
 
@@ -78,7 +79,23 @@ int manifest_read_health(ManifestReader *reader, const ManifestKey *key, JsonRan
 int manifest_read_configuration(ManifestReader *reader, const ManifestKey *key, JsonRange value);
 int manifest_read_uri(ManifestReader *reader, const ManifestKey *key, JsonRange value);
 int manifest_read_json(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_sandbox(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_profile(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_paths(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_devices(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_syscalls(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_memory(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_tasks(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_quota(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+int manifest_read_user(ManifestReader *reader, const ManifestKey *key, JsonRange value);
 int manifest_read_nothing(ManifestReader *reader, const ManifestKey *key, JsonRange value);
+
+/* What those are made of. */
+void *manifest_place(ManifestReader *reader, const ManifestKey *key);
+int manifest_wrong_type(ManifestReader *reader, JsonRange value, const char *expected);
+/* A string of MIN to MAX bytes with %i and %% replaced, newly allocated; NULL: the error is set. SECRET: not shown in errors. */
+char *manifest_take_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret);
+int manifest_take_whole_number(ManifestReader *reader, const ManifestKey *key, JsonRange value, int *ret);
 
 /* The executable that COMMAND (absolute, or a name to look for) means; NULL with *why (newly allocated) if there is none. */
 char *manifest_find_command(const char *command, char **why);

@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <math.h>
 
-static void *place(ManifestReader *reader, const ManifestKey *key) {
+void *manifest_place(ManifestReader *reader, const ManifestKey *key) {
         return (char *) reader->manifest + key->offset;
 }
 
-static int wrong_type(ManifestReader *reader, JsonRange value, const char *expected) {
+int manifest_wrong_type(ManifestReader *reader, JsonRange value, const char *expected) {
         g_autofree char *found = manifest_describe(value);
 
         return manifest_fault(reader, found, "%s", expected);
@@ -76,7 +76,7 @@ static int spend(ManifestReader *reader, size_t size) {
 }
 
 /* read_text() with %i and %% replaced. */
-static char *read_expanded(ManifestReader *reader, JsonRange value, double min, double max, bool secret) {
+char *manifest_take_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret) {
         g_autofree char *text = read_text(reader, value, min, max, secret), *found = NULL;
         g_autoptr(GString) out = g_string_new(NULL);
         char sequence[3];
@@ -99,7 +99,7 @@ static char *read_expanded(ManifestReader *reader, JsonRange value, double min, 
 int manifest_read_version(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
         g_autofree char *number = json_type(value) == JSON_NUMBER ? g_strndup(value.data, value.size) : NULL;
 
-        return number && g_ascii_strtod(number, NULL) == 1 ? 0 : wrong_type(reader, value, "1, the only version there is");
+        return number && g_ascii_strtod(number, NULL) == 1 ? 0 : manifest_wrong_type(reader, value, "1, the only version there is");
 }
 
 /* The manifest of a template may name the template. */
@@ -114,7 +114,7 @@ int manifest_read_id(ManifestReader *reader, const ManifestKey *key, JsonRange v
         g_autofree char *id = json_type(value) == JSON_STRING ? json_string_decode(value) : NULL;
 
         if (!id || !plugin_id_valid(id))
-                return wrong_type(reader, value, "an id: " PLUGIN_ID_RULE);
+                return manifest_wrong_type(reader, value, "an id: " PLUGIN_ID_RULE);
         if (!reader->id)
                 reader->manifest->id = g_steal_pointer(&id);
         else if (!id_fits(id, reader->id)) {
@@ -144,7 +144,7 @@ int manifest_read_dialect(ManifestReader *reader, const ManifestKey *key, JsonRa
                 g_autoptr(GString) names = g_string_new(NULL);
 
                 manifest_append_choices(names, dialect_names());
-                return wrong_type(reader, value, names->str);
+                return manifest_wrong_type(reader, value, names->str);
         }
         manifest->dialect = dialect;
         manifest->framing = dialect->framing;
@@ -163,18 +163,18 @@ static bool has_control_character(const char *text) {
 /* Text that is shown to people, one line in a table. */
 int manifest_read_label(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
         char *text = read_text(reader, value, key->min, key->max, false);
-        char **target = place(reader, key);
+        char **target = manifest_place(reader, key);
 
         *target = text;
         if (!text)
                 return -EBADMSG;
         if (has_control_character(text))
-                return wrong_type(reader, value, "text without control characters");
+                return manifest_wrong_type(reader, value, "text without control characters");
         return spend(reader, strlen(text));
 }
 
 int manifest_read_command(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        g_autofree char *command = read_expanded(reader, value, key->min, key->max, false), *found = NULL, *why = NULL;
+        g_autofree char *command = manifest_take_text(reader, value, key->min, key->max, false), *found = NULL, *why = NULL;
 
         if (!command)
                 return -EBADMSG;
@@ -191,7 +191,7 @@ int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange
         size_t cursor = 0;
 
         if (json_type(value) != JSON_ARRAY)
-                return wrong_type(reader, value, "a list of strings");
+                return manifest_wrong_type(reader, value, "a list of strings");
         while (json_next(value, &cursor, NULL, &item)) {
                 size_t outer = reader->path->len;
                 char *text;
@@ -199,7 +199,7 @@ int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange
                 if (args->len >= MANIFEST_LIST_MAX)
                         return manifest_fault(reader, "a longer list", "at most %d items", MANIFEST_LIST_MAX);
                 g_string_append_printf(reader->path, "[%u]", args->len);
-                text = read_expanded(reader, item, 0, key->max, false);
+                text = manifest_take_text(reader, item, 0, key->max, false);
                 if (!text)
                         return -EBADMSG;
                 g_ptr_array_add(args, text);
@@ -233,7 +233,7 @@ static int read_variable(ManifestReader *reader, const ManifestKey *key, JsonRan
         outer = manifest_enter(reader, variable, strlen(variable));
         if (g_str_has_prefix(variable, "PLUGIND_"))
                 return manifest_fault(reader, "a reserved name", "one that does not begin with PLUGIND_");
-        text = read_expanded(reader, value, 0, key->max - strlen(variable) - 1, true);
+        text = manifest_take_text(reader, value, 0, key->max - strlen(variable) - 1, true);
         if (!text)
                 return -EBADMSG;
         g_string_truncate(reader->path, outer);
@@ -247,7 +247,7 @@ int manifest_read_env(ManifestReader *reader, const ManifestKey *key, JsonRange 
         size_t cursor = 0;
 
         if (json_type(value) != JSON_OBJECT)
-                return wrong_type(reader, value, "an object of strings");
+                return manifest_wrong_type(reader, value, "an object of strings");
         while (json_next(value, &cursor, &name, &item)) {
                 char *variable = NULL;
                 int r;
@@ -267,12 +267,12 @@ int manifest_read_env(ManifestReader *reader, const ManifestKey *key, JsonRange 
 }
 
 int manifest_read_cwd(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        char *cwd = read_expanded(reader, value, key->min, key->max, false);
+        char *cwd = manifest_take_text(reader, value, key->min, key->max, false);
 
         reader->manifest->cwd = cwd;
         if (!cwd)
                 return -EBADMSG;
-        return cwd[0] == '/' ? 0 : wrong_type(reader, value, "an absolute path");
+        return cwd[0] == '/' ? 0 : manifest_wrong_type(reader, value, "an absolute path");
 }
 
 static int find_choice(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
@@ -285,7 +285,7 @@ static int find_choice(ManifestReader *reader, const ManifestKey *key, JsonRange
         manifest_append_choices(names, key->choices);
         if (key->members)
                 g_string_append(names, ", or an object");
-        return wrong_type(reader, value, names->str);
+        return manifest_wrong_type(reader, value, names->str);
 }
 
 int manifest_read_choice(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
@@ -293,14 +293,14 @@ int manifest_read_choice(ManifestReader *reader, const ManifestKey *key, JsonRan
 
         if (choice < 0)
                 return choice;
-        memcpy(place(reader, key), &choice, sizeof choice);
+        memcpy(manifest_place(reader, key), &choice, sizeof choice);
         return 0;
 }
 
 /* Kept by name, not by number. */
 int manifest_read_choice_name(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
         int choice = find_choice(reader, key, value);
-        char **target = place(reader, key);
+        char **target = manifest_place(reader, key);
 
         if (choice < 0)
                 return choice;
@@ -318,7 +318,7 @@ static bool number_in_range(const ManifestKey *key, JsonRange value, double *ret
 }
 
 static int read_seconds(ManifestReader *reader, const ManifestKey *key, JsonRange value, bool zero_is_never) {
-        uint64_t *target = place(reader, key);
+        uint64_t *target = manifest_place(reader, key);
         double seconds;
 
         if (!number_in_range(key, value, &seconds)) {
@@ -342,7 +342,7 @@ int manifest_read_timeout(ManifestReader *reader, const ManifestKey *key, JsonRa
         return read_seconds(reader, key, value, true);
 }
 
-static int read_whole_number(ManifestReader *reader, const ManifestKey *key, JsonRange value, int *ret) {
+int manifest_take_whole_number(ManifestReader *reader, const ManifestKey *key, JsonRange value, int *ret) {
         double number;
 
         if (!number_in_range(key, value, &number) || number != floor(number)) {
@@ -355,10 +355,10 @@ static int read_whole_number(ManifestReader *reader, const ManifestKey *key, Jso
 }
 
 int manifest_read_count(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        unsigned *target = place(reader, key);
+        unsigned *target = manifest_place(reader, key);
         int number, r;
 
-        r = read_whole_number(reader, key, value, &number);
+        r = manifest_take_whole_number(reader, key, value, &number);
         if (r == 0)
                 *target = (unsigned) number;
         return r;
@@ -366,7 +366,7 @@ int manifest_read_count(ManifestReader *reader, const ManifestKey *key, JsonRang
 
 int manifest_read_object(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
         if (json_type(value) != JSON_OBJECT)
-                return wrong_type(reader, value, "an object");
+                return manifest_wrong_type(reader, value, "an object");
         return manifest_read_members(reader, key->members, value);
 }
 
@@ -382,7 +382,7 @@ int manifest_read_restart(ManifestReader *reader, const ManifestKey *key, JsonRa
                 return r;
         if (json_find(value, "maxDelay", &given)) {
                 manifest_enter(reader, "maxDelay", strlen("maxDelay"));
-                return wrong_type(reader, given, "no less than restart.delay");
+                return manifest_wrong_type(reader, given, "no less than restart.delay");
         }
         manifest->restart.max_delay_usec = manifest->restart.delay_usec;
         return 0;
@@ -394,7 +394,7 @@ int manifest_read_prevent_exit(ManifestReader *reader, const ManifestKey *key, J
         size_t cursor = 0;
 
         if (json_type(value) != JSON_ARRAY)
-                return wrong_type(reader, value, "a list of exit statuses");
+                return manifest_wrong_type(reader, value, "a list of exit statuses");
         while (json_next(value, &cursor, NULL, &item)) {
                 size_t outer = reader->path->len;
                 int status, r;
@@ -402,7 +402,7 @@ int manifest_read_prevent_exit(ManifestReader *reader, const ManifestKey *key, J
                 if (statuses->len > key->max)
                         return manifest_fault(reader, "a longer list", "at most %d items", (int) key->max + 1);
                 g_string_append_printf(reader->path, "[%u]", statuses->len);
-                r = read_whole_number(reader, key, item, &status);
+                r = manifest_take_whole_number(reader, key, item, &status);
                 if (r < 0)
                         return r;
                 g_array_append_val(statuses, status);
@@ -421,7 +421,7 @@ int manifest_read_health(ManifestReader *reader, const ManifestKey *key, JsonRan
                 return 0;
         }
         if (json_type(value) != JSON_OBJECT)
-                return wrong_type(reader, value, "false or an object");
+                return manifest_wrong_type(reader, value, "false or an object");
         if (!manifest->dialect->has_ping)
                 return manifest_fault(reader, "an object", "false or nothing: dialect \"%s\" has no ping", manifest->dialect->name);
         return manifest_read_members(reader, key->members, value);
@@ -484,7 +484,7 @@ int manifest_read_configuration(ManifestReader *reader, const ManifestKey *key, 
         int r;
 
         if (json_type(value) != JSON_OBJECT)
-                return wrong_type(reader, value, "an object");
+                return manifest_wrong_type(reader, value, "an object");
         if (!json_next(value, &cursor, &name, &member))
                 return 0;
         out = g_string_sized_new(value.size);
@@ -510,18 +510,18 @@ static bool uri_valid(const char *uri) {
 /* Percent signs are the URI's own here: nothing is expanded. */
 int manifest_read_uri(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
         g_autofree char *uri = read_text(reader, value, 0, key->max, false);
-        char **target = place(reader, key);
+        char **target = manifest_place(reader, key);
 
         if (!uri)
                 return -EBADMSG;
         if (!uri_valid(uri))
-                return wrong_type(reader, value, "a URI such as \"file:///srv/project\"");
+                return manifest_wrong_type(reader, value, "a URI such as \"file:///srv/project\"");
         *target = g_steal_pointer(&uri);
         return 0;
 }
 
 int manifest_read_json(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        char **target = place(reader, key);
+        char **target = manifest_place(reader, key);
 
         *target = g_malloc(value.size + 1);
         (*target)[json_copy_one_line(*target, value)] = '\0';

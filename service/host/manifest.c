@@ -74,7 +74,9 @@ static int find_document(const char *text, size_t size, const char *where, JsonR
         return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %s, expected an object", where, found);
 }
 
-static int parse(const char *text, size_t size, const char *where, const char *id, const char *file, Manifest **ret, PlugindError *error) {
+/* DOUBT: why it may not loosen the sandbox, or NULL. */
+static int parse(const char *text, size_t size, const char *where, const char *id, const char *file, const char *doubt, Manifest **ret,
+                 PlugindError *error) {
         g_auto(Manifest) manifest = defaults;
         g_autoptr(GString) path = g_string_new(NULL);
         JsonRange document;
@@ -84,6 +86,7 @@ static int parse(const char *text, size_t size, const char *where, const char *i
                 .id = id,
                 .path = path,
                 .budget = MANIFEST_SIZE_MAX,
+                .doubt = doubt,
                 .error = error,
         };
         int r;
@@ -97,14 +100,40 @@ static int parse(const char *text, size_t size, const char *where, const char *i
         return r;
 }
 
-int manifest_parse(const char *text, size_t size, const char *where, const char *id, Manifest **ret, PlugindError *error) {
+static bool is_trusted(uid_t uid) {
+        return uid == 0 || uid == geteuid();
+}
+
+/* The sandbox is the promise of whoever owns the machine (or the daemon) to its users: a manifest that somebody else wrote, or may yet
+ * change, cannot take it back. */
+static char *doubt_about(const char *what, uid_t uid, mode_t mode) {
+        if (!is_trusted(uid))
+                return g_strdup_printf("%s is user %u's", what, uid);
+        return mode & (S_IWGRP | S_IWOTH) ? g_strdup_printf("others than its owner may write to %s", what) : NULL;
+}
+
+static char *doubt_about_file(const char *path, const struct stat *file) {
+        g_autofree char *folder = g_path_get_dirname(path);
+        struct stat st;
+        char *doubt = doubt_about("this file", file->st_uid, file->st_mode);
+
+        if (doubt)
+                return doubt;
+        if (stat(folder, &st) < 0)
+                return g_strdup_printf("its folder cannot be looked at (%s)", g_strerror(errno));
+        return doubt_about("its folder", st.st_uid, st.st_mode);
+}
+
+int manifest_parse(const char *text, size_t size, const char *where, const char *id, uid_t giver, Manifest **ret, PlugindError *error) {
+        g_autofree char *doubt = is_trusted(giver) ? NULL : g_strdup_printf("this one is given by user %u", giver);
+
         if (id && !plugin_id_valid(id)) {
                 g_autofree char *shown = json_quote(id, strlen(id));
 
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found \"%s\" as its id, expected " PLUGIN_ID_RULE,
                                          where, shown);
         }
-        return parse(text, size, where, id, NULL, ret, error);
+        return parse(text, size, where, id, NULL, doubt, ret, error);
 }
 
 static int read_error(PlugindError *error, const char *path, int error_number) {
@@ -117,7 +146,7 @@ bool manifest_masked(const struct stat *st) {
         return (S_ISREG(st->st_mode) && st->st_size == 0) || (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3));
 }
 
-static int open_manifest(const char *path, PlugindError *error) {
+static int open_manifest(const char *path, struct stat *ret, PlugindError *error) {
         struct stat st;
         int fd;
 
@@ -130,8 +159,10 @@ static int open_manifest(const char *path, PlugindError *error) {
                 close(fd);
                 return read_error(error, path, saved);
         }
-        if (S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= MANIFEST_SIZE_MAX)
+        if (S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= MANIFEST_SIZE_MAX) {
+                *ret = st;
                 return fd;
+        }
         close(fd);
         if (manifest_masked(&st))
                 return plugind_error_set(error, PLUGIND_ERROR_NO_SUCH_PLUGIN, "%s: masked: it is empty or a link to /dev/null", path);
@@ -142,10 +173,10 @@ static int open_manifest(const char *path, PlugindError *error) {
 }
 
 /* At most one byte more than is allowed, so that one who asks sees that it was too much. */
-static int read_file(const char *path, GString *text, PlugindError *error) {
+static int read_file(const char *path, GString *text, struct stat *st, PlugindError *error) {
         int fd;
 
-        fd = open_manifest(path, error);
+        fd = open_manifest(path, st, error);
         if (fd < 0)
                 return fd;
         while (text->len <= MANIFEST_SIZE_MAX) {
@@ -194,7 +225,8 @@ static int file_id(const char *path, char **ret, PlugindError *error) {
 }
 
 int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindError *error) {
-        g_autofree char *stem = NULL, *template = NULL;
+        g_autofree char *stem = NULL, *template = NULL, *doubt = NULL;
+        struct stat st = {};
         g_autoptr(GString) text = g_string_new(NULL);
         int r;
 
@@ -205,10 +237,11 @@ int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindEr
         if (id && strcmp(id, stem) != 0 && g_strcmp0(template, stem) != 0)
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: is the manifest of \"%s\", not of \"%s\"", path, stem,
                                          id);
-        r = read_file(path, text, error);
+        r = read_file(path, text, &st, error);
         if (r < 0)
                 return r;
-        return parse(text->str, text->len, path, id ?: stem, path, ret, error);
+        doubt = doubt_about_file(path, &st);
+        return parse(text->str, text->len, path, id ?: stem, path, doubt, ret, error);
 }
 
 int manifest_load(const char *path, Manifest **ret, PlugindError *error) {

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Largest manifest file in bytes. */
 #define MANIFEST_SIZE_MAX (1024 * 1024)
@@ -67,8 +68,10 @@ struct Manifest {
 };
 
 /* Reads TEXT. WHERE names it in errors (a path, or "manifest" for one given inline); ID is what the id must be (a file's stem), NULL: TEXT
- * must have an `id` key. Fails with InvalidManifest: "/etc/...json: timeouts.start: found "abc", expected a number of seconds, 0 or more". */
-int manifest_parse(const char *text, size_t size, const char *where, const char *id, Manifest **ret, PlugindError *error);
+ * must have an `id` key. Fails with InvalidManifest: "/etc/...json: timeouts.start: found "abc", expected a number of seconds, 0 or more".
+ * GIVER, unless root or the daemon's own user, may not loosen the sandbox; nor may a file that is somebody else's, or lies in somebody
+ * else's folder, or that others may write to. */
+int manifest_parse(const char *text, size_t size, const char *where, const char *id, uid_t giver, Manifest **ret, PlugindError *error);
 
 /* Reads the file at PATH (absolute; a regular file of at most MANIFEST_SIZE_MAX bytes whose name ends in .json). NoSuchPlugin if there
  * is none. A file that is empty or a link to /dev/null masks: NoSuchPlugin that says so. */

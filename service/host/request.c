@@ -84,6 +84,16 @@ Request *session_find_request(Session *session, uint64_t id) {
 
 /* -- answers -- */
 
+static void request_count(const Request *request, const Answer *answer, JsonRange error_object) {
+        uint64_t now = deadlines_now(session_deadlines(request->session));
+        SendOutcome outcome = error_object.data                                       ? SEND_PLUGIN_ERROR
+                              : answer->error.code == PLUGIND_ERROR_NONE              ? SEND_ANSWERED
+                              : answer->error.code == PLUGIND_ERROR_REQUEST_TIMED_OUT ? SEND_TIMED_OUT
+                                                                                      : SEND_FAILED;
+
+        statistics_count(&request->session->statistics, outcome, request->endless ? USEC_INFINITY : now - request->called_at);
+}
+
 /* Ends a request: the dialect hears of it if it tracks it, then whoever waits. */
 static void request_end(Request *request, const Answer *answer, JsonRange result, JsonRange error_object) {
         Session *session = request->session;
@@ -94,6 +104,8 @@ static void request_end(Request *request, const Answer *answer, JsonRange result
         uint64_t id = request->id;
         bool tracked = request->tracked;
 
+        if (answered)
+                request_count(request, answer, error_object);
         request_free(request);
         if (tracked && session->dialect->ops->finished)
                 session->dialect->ops->finished(session->dialect, id, result);
@@ -510,10 +522,11 @@ int session_send(Session *session, Caller *caller, const char *method, JsonRange
                 bool ready = session_ready(session);
 
                 request->answered = answered;
+                request->called_at = deadlines_now(request_deadlines(request));
                 session->in_flight++;
                 deadline_arm(request_deadlines(request), &request->deadline, timeout);
                 if (session->run)
-                        session->run->used_at = deadlines_now(request_deadlines(request));
+                        session->run->used_at = request->called_at;
                 r = ready ? request_transmit(request, method, params, error) : request_wait(request, method, params, error);
         }
         if (r < 0)

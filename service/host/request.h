@@ -50,4 +50,5 @@ struct Request {
 
         Deadline deadline;
         uint64_t timeout_usec; /* for the message of RequestTimedOut */
+        uint64_t called_at;    /* CLOCK_MONOTONIC, as the loop has it */
 };

@@ -85,6 +85,8 @@ void session_call_waiters(Session *session);
 void session_changed(Session *session, uint32_t properties);
 /* Takes ERROR's message (may be NULL: clears). STAGE is static. */
 void session_set_failure(Session *session, const char *stage, const PlugindError *error, const UnitExit *exit);
+/* What whoever waits for its start is told: StartFailed, or SandboxUnavailable, which another try does not help. */
+PlugindErrorCode session_start_error(const Session *session);
 void session_remember(Session *session);
 const char *session_configuration(const Session *session); /* JSON object, never NULL */
 /* Ready to be told to whoever waits for the session's plugin: it is not active, and why. */

@@ -37,6 +37,22 @@ static SessionRun *run_new(Session *session) {
         return run;
 }
 
+static void run_set_unit(SessionRun *run, Unit *unit) {
+        if (run->unit == unit)
+                return;
+        run->unit = unit;
+        if (*session_unit(run->session))
+                session_changed(run->session, SESSION_PROPERTY_UNIT);
+}
+
+static void run_drop_unit(SessionRun *run) {
+        bool named = *session_unit(run->session) != '\0';
+
+        run->unit = unit_free(run->unit);
+        if (named)
+                session_changed(run->session, SESSION_PROPERTY_UNIT);
+}
+
 void session_run_free(Session *session) {
         SessionRun *run = session->run;
 
@@ -46,7 +62,7 @@ void session_run_free(Session *session) {
                 session_close_duplex(session, &(PlugindError){ PLUGIND_ERROR_CONNECTION_LOST, (char *) "the session was dropped" });
         run_disarm(run);
         deadline_disarm(run_deadlines(run), &run->end);
-        run->unit = unit_free(run->unit);
+        run_drop_unit(run);
         session->run = NULL;
         session->main_pid = 0;
         g_free(run->failed_at);
@@ -104,7 +120,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         Session *session = run->session;
         int r;
 
-        run->unit = unit;
+        run_set_unit(run, unit);
         session->main_pid = pid;
         session_changed(session, SESSION_PROPERTY_MAIN_PID);
         if (!session->log)
@@ -141,7 +157,7 @@ static void unit_failed(Unit *unit, const PlugindError *error, void *userdata) {
         SessionRun *run = userdata;
         Session *session = run->session;
 
-        run->unit = unit_free(unit);
+        run_drop_unit(run);
         deadline_disarm(run_deadlines(run), &run->end);
         if (session->state == SESSION_STOPPING)
                 session_finish_stop(session);
@@ -216,7 +232,7 @@ static void unit_gone(Unit *unit, void *userdata) {
         SessionRun *run = userdata;
         Session *session = run->session;
 
-        run->unit = unit_free(unit);
+        run_drop_unit(run);
         deadline_disarm(run_deadlines(run), &run->end);
         if (session->state == SESSION_STOPPING)
                 session_finish_stop(session);
@@ -273,7 +289,7 @@ static int session_spawn(Session *session, PlugindError *error) {
                                      },
                                      &unit_events, session->run, &unit, error);
         if (r >= 0)
-                session->run->unit = unit;
+                run_set_unit(session->run, unit);
         return r;
 }
 
@@ -475,7 +491,7 @@ static void session_give_up(Session *session) {
 
         session_run_free(session);
         session_transition(session, SESSION_ERRORED, session->failure.stage ?: "failed");
-        plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "session \"%s\" is errored: %s", session->id, session->failure.message);
+        plugind_error_set(&error, session_start_error(session), "session \"%s\" is errored: %s", session->id, session->failure.message);
         session_fail_waiting(session, &error);
 }
 

@@ -92,6 +92,8 @@ Session *session_free(Session *session) {
                 attachment_free(attachment);
         list_unlink(&session->by_host);
         plugin_log_free(session->log);
+        history_free(session->history);
+        g_free(session->statistics);
         charge_release(&session->charge);
         manifest_unref(session->manifest);
         g_free(session->failure.message);
@@ -113,6 +115,13 @@ const char *session_name(const Session *session) {
 
 const char *session_version(const Session *session) {
         return session->manifest->version ?: session->server_version ?: "";
+}
+
+const char *session_unit(const Session *session) {
+        Unit *unit = session->run ? session->run->unit : NULL;
+        const RuntimeOps *ops = unit ? unit->runtime->ops : NULL;
+
+        return ops && ops->unit_name ? ops->unit_name(unit) ?: "" : "";
 }
 
 const char *session_configuration(const Session *session) {
@@ -152,6 +161,7 @@ void session_set_failure(Session *session, const char *stage, const PlugindError
         if (error) {
                 failure->message = g_strdup(error->message);
                 failure->stage = stage;
+                failure->code = error->code;
                 failure->error = plugind_error_code_name(error->code);
                 if (exit && exit->code == CLD_EXITED)
                         failure->exit_status = exit->status;
@@ -173,11 +183,15 @@ static bool session_settled(const Session *session) {
         return session->state == SESSION_CONNECTING && !session_supervised(session) && !session->run->duplex;
 }
 
+PlugindErrorCode session_start_error(const Session *session) {
+        return session->failure.code == PLUGIND_ERROR_SANDBOX_UNAVAILABLE ? session->failure.code : PLUGIND_ERROR_START_FAILED;
+}
+
 static void waiter_call(Waiter *waiter, Session *session) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
 
         if (session->state == SESSION_ERRORED && waiter->want != WANT_INACTIVE)
-                plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "%s", session->failure.message);
+                plugind_error_set(&error, session_start_error(session), "%s", session->failure.message);
         else if (session->state == SESSION_INACTIVE && waiter->want == WANT_ACTIVE)
                 plugind_error_set(&error, PLUGIND_ERROR_START_FAILED, "%s",
                                   session->failure.message ?: "the plugin ended or was stopped before it was active");
@@ -201,7 +215,20 @@ void session_call_waiters(Session *session) {
         }
 }
 
-/* The one place where a state changes: everything is published from here. */
+static void session_record(Session *session, SessionState old, const char *reason) {
+        bool failed = session->state == SESSION_RESTARTING || session->state == SESSION_ERRORED;
+
+        history_add(&session->history, &(HistoryEntry){
+                                               .realtime_usec = session->state_changed_at,
+                                               .reason = reason,
+                                               .new_state = session->state,
+                                               .old_state = old,
+                                               .signal = failed ? (uint8_t) session->failure.signal : 0,
+                                               .exit_status = failed ? (int16_t) session->failure.exit_status : -1,
+                                       });
+}
+
+/* The one place where a state changes: everything is published from here. REASON is static. */
 void session_transition(Session *session, SessionState state, const char *reason) {
         const Hooks *hooks = &session->host->hooks;
         SessionState old = session->state;
@@ -211,6 +238,7 @@ void session_transition(Session *session, SessionState state, const char *reason
         session->state_changed_at = realtime_now();
         if (state == SESSION_ACTIVE)
                 session->started_at = session->state_changed_at;
+        session_record(session, old, reason);
         log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s -> %s (%s)%s%s", states[old].name, states[state].name,
                     reason, state == SESSION_ERRORED ? ": " : "",
                     state == SESSION_ERRORED && session->failure.message ? session->failure.message : "");

@@ -13,9 +13,11 @@
 #include "duplex/dialect.h"
 #include "duplex/duplex.h"
 #include "host/caller.h"
+#include "host/history.h"
 #include "host/hooks.h"
 #include "host/manifest.h"
 #include "host/request.h"
+#include "host/statistics.h"
 #include "runtime/plugin-log.h"
 #include "runtime/runtime.h"
 
@@ -51,13 +53,15 @@ typedef enum SessionProperty {
         SESSION_PROPERTY_MAIN_PID = 1 << 12,
         SESSION_PROPERTY_RESTARTS = 1 << 13,
         SESSION_PROPERTY_GREETING = 1 << 14,
+        SESSION_PROPERTY_UNIT = 1 << 15,
 } SessionProperty;
 
 /* What the last failure was: Session.ErrorMessage and ErrorDetails. */
 typedef struct SessionFailure {
         char *message;     /* one sentence for a person; NULL: no failure */
         const char *stage; /* "start", "greeting", "run", "health" */
-        const char *error; /* name of the error, as plugind_error_code_name() */
+        PlugindErrorCode code;
+        const char *error; /* its name of the error */
         int exit_status;   /* -1: none */
         int signal;        /* 0: none */
         char *result;      /* UnitExit.result */
@@ -96,6 +100,8 @@ struct Session {
         char *server_name, *server_version; /* what the greeting said, or NULL */
         char *mcp_era;                      /* remembered, or NULL */
         unsigned in_flight;                 /* requests of callers, sent or waiting */
+        Statistics *statistics;             /* NULL: none was sent yet */
+        History *history;                   /* NULL: has always been inactive */
 
         List pending;     /* Request.by_session: sent */
         List waiting;     /* Request.by_session: for the plugin to become active */
@@ -123,6 +129,8 @@ static inline bool session_supervised(const Session *session) {
 /* manifest's, else the server's own. Never NULL ("" if nobody said). */
 const char *session_name(const Session *session);
 const char *session_version(const Session *session);
+/* Of the unit of systemd's that it runs in; "" if none. */
+const char *session_unit(const Session *session);
 
 /* Sets what is desired. DONE (may be NULL) is called when that is settled: active or inactive is reached, or StartFailed. */
 void session_set_desired(Session *session, bool active, const char *reason, SessionDone done, void *userdata);

@@ -92,7 +92,7 @@ static void check_uid(const Spec *spec, Findings *findings) {
         for (int i = 0; i < 3; i++)
                 if (uids[i] == 0 || gids[i] == 0 || uids[i] == spec->head->uid) {
                         finding(findings, "it runs as user %u and group %u, expected neither root's nor plugind's own", uids[i], gids[i]);
-                        return;
+                        break;
                 }
         for (int i = 0; i < n; i++)
                 if (groups[i] == 0)

@@ -16,14 +16,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* What systemd left ignored (SIGPIPE) or blocked would be inherited by the plugin. */
+/* What systemd left ignored (SIGPIPE) or blocked would be inherited by the plugin. The kernel is asked itself, since two of its signals
+ * are none for libc. */
 static void reset_signals(void) {
+        const char by_default[64] = {}; /* struct sigaction as the kernel has it; SIG_DFL is 0 */
         sigset_t none;
 
         for (int i = 1; i < NSIG; i++)
-                (void) signal(i, SIG_DFL); /* fails for SIGKILL and SIGSTOP */
+                (void) syscall(SYS_rt_sigaction, i, by_default, NULL, NSIG / 8); /* fails for SIGKILL and SIGSTOP */
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -63,7 +63,7 @@ static bool parse_line(char *line, Mount *ret) {
                         ret->slave = true;
         for (size_t i = 0; i < 2; i++)
                 rest[i] = field ? next_field(&line) : NULL;
-        if (!rest[1] || fields[4][0] != '/' || !parse_number(fields[0], &ret->id) || !parse_number(fields[1], &ret->parent))
+        if (!rest[0] || !rest[1] || fields[4][0] != '/' || !parse_number(fields[0], &ret->id) || !parse_number(fields[1], &ret->parent))
                 return false;
         mountinfo_unescape(fields[3]);
         mountinfo_unescape(fields[4]);

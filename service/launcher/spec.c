@@ -71,7 +71,7 @@ static char **take_list(const char **at, const char *end, uint32_t n) {
         return list;
 }
 
-static void spec_clear(Spec *spec) {
+void spec_clear(Spec *spec) {
         free(spec->args);
         free(spec->env);
         free(spec->writable);

@@ -22,5 +22,6 @@ int hello_receive(int socket, LaunchHello *hello, int fds[_LAUNCH_FD_MAX], const
 /* Reads FD, which must be sealed. What is returned lives as long as the process. 0, or -1 with a sentence in *why. */
 int spec_read(int fd, Spec *ret, const char **why);
 
-/* The same of bytes in memory: SIZE is their number. */
+/* The same of bytes in memory: SIZE is their number. What is returned points into them. */
 int spec_parse(const void *data, size_t size, Spec *ret, const char **why);
+void spec_clear(Spec *spec);

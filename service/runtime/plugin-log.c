@@ -182,6 +182,15 @@ static size_t append_character(GString *out, const char *data, size_t size) {
         return length;
 }
 
+void plugin_log_append_text(GString *out, const char *data, size_t size) {
+        while (size > 0) {
+                size_t n = append_character(out, data, size);
+
+                data += n;
+                size -= n;
+        }
+}
+
 /* CONTINUED: it goes on from an earlier piece. CONTINUES: another follows. */
 static void add_text(PluginLog *log, int priority, const char *data, size_t size, bool continued, bool continues) {
         g_autoptr(GString) text = g_string_new(continued ? SPLIT_MARK : NULL);

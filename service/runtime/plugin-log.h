@@ -8,6 +8,7 @@
 
 #include "basic/worker.h"
 
+#include <glib.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
@@ -22,6 +23,9 @@ typedef struct PluginLogLine {
         int priority; /* syslog; from a "<4>" prefix, else LOG_INFO */
         char *text;   /* valid UTF-8, without line end */
 } PluginLogLine;
+
+/* Appends what a plugin wrote so that it can be shown to anyone: in one line, valid UTF-8, without control characters. */
+void plugin_log_append_text(GString *out, const char *data, size_t size);
 
 /* LOG_DIR: for files; created when first needed. USE_JOURNAL: journal instead of files. */
 int log_sink_new(sd_event *event, Worker *worker, const char *log_dir, bool use_journal, LogSink **ret);

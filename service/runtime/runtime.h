@@ -73,6 +73,7 @@ struct Runtime {
         const RuntimeOps *ops;
         bool sandboxes;      /* applies UnitSpec.sandbox; else only what demands none may be run */
         bool makes_data_dir; /* UnitSpec.data_dir need not exist */
+        bool logs_itself;    /* stderr goes to the journal and not through here: UnitEvents.started gives no FD_LOG */
 };
 struct Unit {
         Runtime *runtime;

@@ -113,7 +113,7 @@ static const char *sandbox_step(int status) {
                 int status;
                 const char *step;
         } steps[] = {
-                { 216, "its group" },          { 217, "its user" },
+                { 216, "its group" },          { 217, "its user or user namespace" },
                 { 218, "its capabilities" },   { 225, "its network" },
                 { 226, "its namespaces" },     { 227, "NoNewPrivileges" },
                 { 228, "its seccomp filter" }, { 229, "SELinux" },

@@ -320,7 +320,7 @@ int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Runtime **ret) 
         int r;
 
         *runtime = (SystemdRuntime){
-                .runtime = { &systemd_ops, .sandboxes = true, .makes_data_dir = !user },
+                .runtime = { &systemd_ops, .sandboxes = true, .makes_data_dir = !user, .logs_itself = true },
                 .event = sd_event_ref(event),
                 .bus = sd_bus_ref(bus),
                 .units = g_hash_table_new(g_str_hash, g_str_equal),

@@ -74,7 +74,7 @@ char *fuzz_manifest(const uint8_t *data, size_t size) {
         char *complaint;
         int r;
 
-        r = manifest_parse(text ?: "", size, "manifest", "fuzz@x", &manifest, &error);
+        r = manifest_parse(text ?: "", size, "manifest", "fuzz@x", 0, &manifest, &error);
         if (!manifest)
                 return look_at_error(r, &error);
         complaint = r == 0 && !error.message ? look_at_manifest(manifest) : g_strdup("a manifest and an error");

@@ -95,7 +95,7 @@ static bool read_into(int &fd, std::string &text) {
 bool Command::read_some(uint64_t timeout_usec) {
         pollfd fds[] = { { out_, POLLIN, 0 }, { err_, POLLIN, 0 } };
 
-        if ((out_ < 0 && err_ < 0) || poll(fds, 2, (int) (timeout_usec / 1000)) <= 0)
+        if ((out_ < 0 && err_ < 0) || timeout_usec == 0 || poll(fds, 2, (int) (timeout_usec / 1000)) <= 0)
                 return false;
         if (fds[0].revents)
                 read_into(out_, out);
@@ -104,24 +104,36 @@ bool Command::read_some(uint64_t timeout_usec) {
         return true;
 }
 
+/* Until a time, however much it says: what draws again and again never falls silent. */
+static uint64_t left(gint64 end) {
+        gint64 now = g_get_monotonic_time();
+
+        return now < end ? (uint64_t) (end - now) : 0;
+}
+
 bool Command::wait_out(const std::string &text, uint64_t timeout_usec) {
+        gint64 end = g_get_monotonic_time() + (gint64) timeout_usec;
+
         while (out.find(text) == std::string::npos)
-                if (!read_some(timeout_usec))
+                if (!read_some(left(end)))
                         return false;
         return true;
 }
 
 bool Command::wait_err(const std::string &text, uint64_t timeout_usec) {
+        gint64 end = g_get_monotonic_time() + (gint64) timeout_usec;
+
         while (err.find(text) == std::string::npos)
-                if (!read_some(timeout_usec))
+                if (!read_some(left(end)))
                         return false;
         return true;
 }
 
 int Command::wait() {
+        gint64 end = g_get_monotonic_time() + (gint64) patience_usec;
         int status;
 
-        while (read_some(patience_usec))
+        while (read_some(left(end)))
                 ;
         if (pid_ < 0 || out_ >= 0 || err_ >= 0 || waitpid(pid_, &status, 0) != pid_)
                 return -1;

@@ -103,6 +103,8 @@ TEST_P(Access, ReadingIsForAll) {
         EXPECT_EQ(as_nobody([](Client &client) { return client.get("x", "ReportedState"); }), "inactive");
         EXPECT_EQ(as_nobody([](Client &client) { return client.host("GetSession", "s", "x").text; }), session_path("x"));
         EXPECT_EQ(as_nobody([](Client &client) { return client.host("ListSessions", "a{sv}", 0).text; }).find("[(x, "), 0u);
+        EXPECT_EQ(as_nobody([](Client &client) { return client.host("GetStatistics", "a{sv}", 0).text; }).find("[(x, "), 0u);
+        EXPECT_EQ(as_nobody([](Client &client) { return client.session("x", "GetHistory", "a{sv}", 0).text; }), "[]");
         EXPECT_EQ(as_nobody([](Client &client) { return client.get_host("Sessions"); }), "1");
         EXPECT_EQ(as_nobody([](Client &client) {
                           return client.call("org.plugind1", "/org/plugind1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "")

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 
 namespace {
 
@@ -85,6 +86,29 @@ TEST_P(Faults, Exits125AndIsNotRestarted) {
         load_bad("exit 125");
         EXPECT_NE(start_outcome().find("exited with status 125"), std::string::npos);
         EXPECT_EQ(client->get("bad", "Restarts"), "0");
+}
+
+TEST_P(Faults, DemandsASandboxThatChildProcessesCannotHave) {
+        const std::string mark = state_folder() + "/ran";
+
+        for (const char *sandbox : { "{}", R"({"profile": "network"})", R"({"profile": "trusted", "memoryMax": "1G"})" }) {
+                manifest("bad", R"({"manifestVersion": 1, "command": "touch", "args": [")" + mark +
+                                        R"("], "dialect": "jsonrpc", "sandbox": )" + sandbox + "}");
+                load(*client, "bad");
+                std::string outcome = start_outcome();
+
+                EXPECT_EQ(outcome.find("org.plugind1.Error.SandboxUnavailable: "), 0u) << outcome;
+                EXPECT_NE(outcome.find("its manifest demands a sandbox (profile \""), std::string::npos) << outcome;
+                EXPECT_NE(client->get("bad", "ErrorDetails").find("SandboxUnavailable"), std::string::npos);
+                expect_error(client->send("bad", "echo", "[1]"), "NotActive", "the runtime \"local\" has none");
+                EXPECT_EQ(client->get("bad", "ReportedState"), "errored");
+                EXPECT_NE(client->get("bad", "ErrorMessage").find("the runtime \"local\" has none"), std::string::npos);
+                EXPECT_EQ(client->get("bad", "Restarts"), "0");
+                EXPECT_FALSE(std::filesystem::exists(mark));
+                EXPECT_EQ(client->host("Unload", "sa{sv}", "bad", 0).outcome(), "ok");
+        }
+        load_bad("good", R"("sandbox": {"profile": "trusted"})");
+        EXPECT_EQ(start_outcome(), "ok");
 }
 
 TEST_P(Faults, NeverGreets) {

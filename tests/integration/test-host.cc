@@ -187,7 +187,7 @@ TEST_P(Host, Properties) {
         Client client(address());
 
         EXPECT_EQ(client.get_host("Version"), PROJECT_VERSION);
-        EXPECT_EQ(client.get_host("Features"), "[log-lines, lsp, mcp]");
+        EXPECT_EQ(client.get_host("Features"), "[history, log-lines, lsp, mcp, statistics]");
         EXPECT_EQ(client.get_host("RuntimeProvider"), "local");
         EXPECT_EQ(client.get_host("RuntimeProviders"), "[local]");
         EXPECT_NE(client.get_host("Limits").find("send-bytes: 1048576"), std::string::npos) << client.get_host("Limits");

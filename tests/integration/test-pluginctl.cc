@@ -1,95 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* pluginctl as a user meets it: what it prints, where, and how it ends. */
-#include "command.h"
-#include "fixture.h"
+#include "pluginctl-fixture.h"
 
 #include <csignal>
 #include <cstring>
-#include <glib.h>
-#include <regex.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
-
-class Pluginctl : public Daemon {
-      protected:
-        std::map<std::string, std::string> environment() const {
-                return { { "DBUS_SESSION_BUS_ADDRESS", address() },
-                         { "DBUS_SYSTEM_BUS_ADDRESS", address() },
-                         { "LC_ALL", "C.UTF-8" },
-                         { "TERM", "xterm" },
-                         { "TZ", "UTC" },
-                         { "COLUMNS", "80" } };
-        }
-        std::vector<std::string> line(const std::vector<std::string> &arguments) const {
-                std::vector<std::string> line = { PLUGINCTL_BINARY, "--user" };
-                line.insert(line.end(), arguments.begin(), arguments.end());
-                return line;
-        }
-        /* Runs it; what it said is in `out` and `err`. */
-        int ctl(const std::vector<std::string> &arguments, const std::string &input = "", bool terminal = false) {
-                Command command(line(arguments), environment(), input, terminal);
-                int status = command.wait();
-                out = command.out;
-                err = command.err;
-                return status;
-        }
-        /* Nothing tells when a monitor has begun to listen: does something until it has heard. */
-        bool says_after(Command &monitor, const std::string &text, const std::vector<std::string> &arguments) {
-                for (int i = 0; i < 100 && ctl(arguments) == 0; i++)
-                        if (monitor.wait_out(text, 100'000))
-                                return true;
-                return false;
-        }
-        /* A plugin that reports progress and notifies. */
-        void talking_plugin(const std::string &id, const std::string &more = "");
-
-        std::string out, err;
-};
-
-bool matches(const std::string &text, const char *pattern) {
-        regex_t regex;
-
-        if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-                return false;
-        bool found = regexec(&regex, text.c_str(), 0, nullptr, 0) == 0;
-        regfree(&regex);
-        return found;
-}
-
-#define EXPECT_MATCH(text, pattern) EXPECT_TRUE(matches(text, pattern)) << (text)
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-void Pluginctl::talking_plugin(const std::string &id, const std::string &more) {
-        std::string script = std::string(folder) + "/" + id + ".py";
-
-        ASSERT_TRUE(g_file_set_contents(script.c_str(),
-                                        "import sys, os, json\n"
-                                        "def say(**m): os.write(1, json.dumps({'jsonrpc': '2.0', **m}).encode() + b'\\n')\n"
-                                        "for line in sys.stdin.buffer:\n"
-                                        "    m = json.loads(line)\n"
-                                        "    method = m.get('method')\n"
-                                        "    if method == 'plugind/initialize':\n"
-                                        "        say(id=m['id'], result={'protocol': 1, 'name': 'talker', 'version': '7'})\n"
-                                        "    elif method == 'log':\n"
-                                        "        sys.stderr.write(m['params']['text'] + '\\n'); sys.stderr.flush()\n"
-                                        "        say(id=m['id'], result=None)\n"
-                                        "    elif method == 'work':\n"
-                                        "        say(method='plugind/progress', params={'id': m['id'], 'value': 'half\\x9b'})\n"
-                                        "        if m['params'].get('end'): say(id=m['id'], result='whole')\n"
-                                        "    elif method == 'plugind/cancel':\n"
-                                        "        sys.stderr.write('was cancelled\\n'); sys.stderr.flush()\n"
-                                        "    elif method == 'tell':\n"
-                                        "        say(method='told', params=m.get('params'))\n"
-                                        "    elif method == 'fail':\n"
-                                        "        say(id=m['id'], error={'code': 5, 'message': 'no \\x1b[31mway'})\n"
-                                        "    elif method and 'id' in m: say(id=m['id'], result=m.get('params'))\n",
-                                        -1, nullptr));
-        manifest(id,
-                 "{\"manifestVersion\": 1, \"description\": \"Talks\\u202e\", \"command\": \"/usr/bin/python3\", \"args\": [\"-IS\", \"" +
-                         script + "\"], \"dialect\": \"plugind\"" + more + "}");
-}
 
 TEST_P(Pluginctl, WithoutADaemonItSaysHowToStartOne) {
         EXPECT_EQ(ctl({}), 1);
@@ -224,17 +142,18 @@ TEST_P(Pluginctl, StatusTellsHowASessionIs) {
         EXPECT_EQ(ctl({ "send", "talker", "log", "{\"text\": \"<3>a line \\u001b[2J\"}" }), 0) << err;
         EXPECT_EQ(out, "null\n");
         EXPECT_EQ(ctl({ "status", "talker" }), 0);
-        EXPECT_MATCH(out,
-                     "^● talker - .*\n     Active: active since [A-Z][a-z]{2} [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC; [0-9]+m?s ago\n"
-                     "    Desired: [a-z]+\n    Dialect: plugind 1\n     Server: talker 7\n   Main PID: [0-9]+ \\(python3[^)]*\\)\n"
-                     "     Memory: [0-9.]+[KM]\n\n[A-Z][a-z]{2} [0-9]{2} [0-9:]{8} talker: a line ");
+        EXPECT_MATCH(
+                out,
+                "^● talker - .*\n     Active: active since [A-Z][a-z]{2} [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC; [0-9]+m?s ago\n"
+                "    Desired: [a-z]+\n    Dialect: plugind 1\n     Server: talker 7\n   Main PID: [0-9]+ \\(python3[^)]*\\)\n"
+                "      Tasks: 1\n     Memory: [0-9.]+[KM]\n        CPU: [0-9a-z ]+\n   Requests: 1 answered; half within [0-9.]+[um]?s, 99% within [0-9.]+[um]?s\n\n[A-Z][a-z]{2} [0-9]{2} [0-9:]{8} talker: a line ");
         EXPECT_EQ(out.find('\x1b'), std::string::npos);
         EXPECT_EQ(ctl({ "status", "talker", "-n0" }), 0);
         EXPECT_EQ(out.find("a line"), std::string::npos);
 
         EXPECT_EQ(ctl({ "status", "talker", "--json=short" }), 0);
         EXPECT_MATCH(out, "^\\[\\{.*\"ReportedState\":\"active\".*\"LogLines\":\\[\\{\"time\":[0-9]+,\"session\":\"talker\",\"priority\":3,"
-                          ".*\"text\":\"a line .*\"MemoryBytes\":[0-9]+\\}\\]\n$");
+                          ".*\"text\":\"a line .*\"MemoryBytes\":[0-9]+,\"Tasks\":1,\"CPUUsageNSec\":[0-9]+\\}\\]\n$");
         EXPECT_EQ(ctl({ "status", "talker", "nowhere" }), 4);
         EXPECT_CONTAINS(out, "● talker");
 }
@@ -542,6 +461,12 @@ TEST_P(Pluginctl, LogsAreShownAndFollowed) {
 
         EXPECT_EQ(ctl({ "logs", "talker" }), 0) << err;
         EXPECT_MATCH(out, "talker: first\n.*talker: second\n.*talker: third\n.*talker: fourth\n");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=-1h", "-n2" }), 0) << err;
+        EXPECT_MATCH(out, "^[^\n]*talker: third\n[^\n]*talker: fourth\n$");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=+1h" }), 0) << err;
+        EXPECT_EQ(out + err, "");
+        EXPECT_EQ(ctl({ "logs", "talker", "--since=soon" }), 2);
+        EXPECT_CONTAINS(err, "--since=: found \"soon\", expected a time such as ");
         EXPECT_EQ(ctl({ "logs", "talker", "-n1", "--json=short" }), 0);
         EXPECT_MATCH(out, "^\\{\"time\":[0-9]+,\"session\":\"talker\",\"priority\":6,\"identifier\":\"talker\",\"text\":\"fourth\"\\}\n$");
 }
@@ -572,7 +497,7 @@ TEST_P(Pluginctl, AnotherMachineIsReachedOverSsh) {
         EXPECT_EQ(run({ "send", "talker", "log", "{\"text\": \"seen from afar\"}" }), 0) << err;
         EXPECT_EQ(run({ "logs", "talker" }), 0);
         EXPECT_CONTAINS(out, "talker: seen from afar\n");
-        EXPECT_CONTAINS(err, "last lines that plugind keeps itself: the journal and the files are on another machine");
+        EXPECT_CONTAINS(err, "last lines, from plugind: the journal and the files are on another machine");
         EXPECT_EQ(run({ "logs", "-f", "talker" }), 1);
         EXPECT_EQ(run({ "status", "talker" }), 0);
         EXPECT_EQ(out.find("Memory"), std::string::npos) << "that would be of a process here";

@@ -187,6 +187,11 @@ def flood_stderr(params, id=None):
     return {}
 
 
+def say_stderr(params, id=None):
+    os.write(2, params["text"].encode() + b"\n")
+    return {}
+
+
 def flood(params, id):
     """Notifies COUNT times; the last one says so."""
     count = params.get("count", 1)
@@ -341,6 +346,7 @@ ACTIONS = {
     "child": start_child,
     "orphan": start_orphan,
     "flood-stderr": flood_stderr,
+    "say-stderr": say_stderr,
     "flood": flood,
     "huge": huge,
     "huge-answer": huge_answer,

@@ -52,8 +52,10 @@ static Unit *free_process(Unit *unit) {
         return nullptr;
 }
 
-static const char *name_process(Unit *) {
-        return "plugind-test-1.service";
+static const char *process_unit_name(Unit *unit) {
+        const HostTest *test = reinterpret_cast<HostTest::Process *>(unit)->test;
+
+        return test->unit_name.empty() ? nullptr : test->unit_name.c_str();
 }
 
 static const RuntimeOps test_runtime = {
@@ -61,7 +63,7 @@ static const RuntimeOps test_runtime = {
         .runtime_free = nullptr,
         .unit_start = start_process,
         .unit_kill = kill_process,
-        .unit_name = name_process,
+        .unit_name = process_unit_name,
         .unit_free = free_process,
 };
 

@@ -82,9 +82,10 @@ class HostTest : public testing::Test {
         Host *host = nullptr;
         Caller *alice = nullptr, *bob = nullptr;
         std::vector<std::unique_ptr<Process>> processes;
-        PlugindError start_error{}; /* set: the next start fails with it */
-        bool slow_start = false;    /* starts are settled by Process.start() or fail() */
-        mutable std::string log;    /* of StateChanged */
+        std::string unit_name = "plugind-test-1.service"; /* of all of them, as systemd's; "": none */
+        PlugindError start_error{};                       /* set: the next start fails with it */
+        bool slow_start = false;                          /* starts are settled by Process.start() or fail() */
+        mutable std::string log;                          /* of StateChanged */
         std::vector<std::string>
                 events; /* "new x", "removed x reason", "ended x reason status", "note <caller> <request> <method> <params>" */
         uint32_t changed = 0;

@@ -33,9 +33,9 @@ template <typename Read> Parsed parse_with(Read read) {
         return parsed;
 }
 
-inline Parsed parse(const std::string &text, const char *id = "x") {
+inline Parsed parse(const std::string &text, const char *id = "x", uid_t giver = 0) {
         return parse_with([&](Manifest **manifest, PlugindError *error) {
-                return manifest_parse(text.data(), text.size(), "FILE", id, manifest, error);
+                return manifest_parse(text.data(), text.size(), "FILE", id, giver, manifest, error);
         });
 }
 
@@ -87,6 +87,13 @@ inline std::string dump(const Manifest *m) {
         text("rootUri", m->lsp_root_uri);
         text("initializationOptions", m->lsp_initialization_options);
         text("era", m->mcp_era);
+        list("readWritePaths", m->sandbox.read_write_paths);
+        list("readOnlyPaths", m->sandbox.read_only_paths);
+        list("devices", m->sandbox.devices);
+        list("syscalls", m->sandbox.syscalls);
+        text("user", m->sandbox.user);
+        out << "sandbox=" << sandbox_profile_to_string(m->sandbox.profile) << " " << m->sandbox.memory_max << " " << m->sandbox.tasks_max
+            << " " << m->sandbox.cpu_quota_usec << "\n";
         out << "type=" << m->type << " framing=" << m->framing << " activation=" << m->activation << "\n";
         out << "restart=" << m->restart.policy << " " << m->restart.delay_usec << " " << m->restart.max_delay_usec << " "
             << m->restart.reset_after_usec << " " << m->restart.burst << " " << m->restart.interval_usec;

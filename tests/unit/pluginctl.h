@@ -7,14 +7,19 @@
 #include <systemd/sd-bus.h>
 
 extern "C" {
+#include "figures.h"
 #include "greeting.h"
 #include "json-text.h"
 #include "log-lines.h"
 #include "log-tail.h"
 #include "options.h"
+#include "process.h"
+#include "screen.h"
 #include "table.h"
 #include "terminal.h"
+#include "text-time.h"
 #include "text.h"
+#include "top-rows.h"
 }
 
 /* A newly allocated string, freed. */

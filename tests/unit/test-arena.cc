@@ -3,6 +3,8 @@
  * Besides the plain behaviour: a SIGKILL at every single instruction. A child works on the buffer and is stepped through with ptrace; after each
  * instruction, what is in the shared memory is copied, taken over as the next daemon would do it, and compared with what may be there.
  */
+#include "step-through.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,9 +12,7 @@
 #include <set>
 #include <string>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
@@ -118,18 +118,18 @@ TEST_F(ArenaTest, BytesReadAndNotCountedAreFound) {
         ASSERT_EQ(slot_new(arena, &slot), 0);
         put(slot->in, "counted ");
         memcpy(slot->in.data + 8, "not counted", 11);
-        buffer_recover(&slot->in);
+        buffer_recover(&slot->in, 0);
         EXPECT_EQ(peek(slot->in), "counted not counted");
         /* behind a NUL nothing is believed, and nothing is left to be believed next time */
         memcpy(slot->in.data + 19, "a\0b", 3);
         slot->in.data[900000] = 'c';
-        buffer_recover(&slot->in);
+        buffer_recover(&slot->in, 0);
         EXPECT_EQ(peek(slot->in), "counted not counteda");
         EXPECT_TRUE(all_nul(slot->in, 20, slot->in.capacity));
         /* output is not read by anyone else: what is not counted was never there */
         put(slot->out, "x");
         slot->out.data[1] = 'y';
-        buffer_recover(&slot->out);
+        buffer_recover(&slot->out, 0);
         EXPECT_EQ(peek(slot->out), "x");
         slot_free(slot);
 }
@@ -278,51 +278,12 @@ static void child_works(Buffer *buffer, Progress *progress) {
 
 /* Index page and data, as found in shared memory. */
 static string snapshot(const Slot *slot) {
-        return string((const char *) slot->map, sizeof(uint64_t) * 4) + string(slot->in.data, CAPACITY);
+        return string((const char *) slot->map, sizeof(uint64_t) * 6) + string(slot->in.data, CAPACITY);
 }
 
 static void restore(Slot *slot, const string &state) {
-        memcpy(slot->map, state.data(), sizeof(uint64_t) * 4);
-        memcpy(slot->in.data, state.data() + sizeof(uint64_t) * 4, CAPACITY);
-}
-
-/* Runs WORK in a child, calling EACH after every instruction. Returns the number of instructions, -1 if that is not to be had here. */
-template <typename Work, typename Each> static long step_through(Work work, Each each) {
-        const char *preload = getenv("LD_PRELOAD");
-        long steps = 0;
-        int status;
-        pid_t pid;
-
-        if (preload && strstr(preload, "valgrind"))
-                return -1;
-        pid = fork();
-        if (pid == 0) {
-                if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) < 0)
-                        _exit(125);
-                raise(SIGSTOP);
-                work();
-                _exit(0);
-        }
-        if (pid < 0)
-                return -1;
-        for (;;) {
-                if (waitpid(pid, &status, 0) < 0)
-                        return -1;
-                if (!WIFSTOPPED(status))
-                        break;
-                each();
-                steps++;
-                if (testing::Test::HasFatalFailure()) {
-                        kill(pid, SIGKILL);
-                        waitpid(pid, &status, 0);
-                        return steps;
-                }
-                ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr);
-        }
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 125)
-                return -1;
-        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
-        return steps;
+        memcpy(slot->map, state.data(), sizeof(uint64_t) * 6);
+        memcpy(slot->in.data, state.data() + sizeof(uint64_t) * 6, CAPACITY);
 }
 
 struct Expected {
@@ -362,7 +323,7 @@ TEST_F(ArenaTest, NothingIsLostOrDoubledWhereverItIsKilled) {
                         Expected e = { progress->consume_done, progress->consume_begun, progress->read_done, progress->read_begun };
 
                         restore(next, state);
-                        buffer_recover(&next->in);
+                        buffer_recover(&next->in, 0);
                         expect_piece(next->in, e);
                         if (seen.insert(state).second)
                                 states.emplace_back(state, e);
@@ -375,10 +336,10 @@ TEST_F(ArenaTest, NothingIsLostOrDoubledWhereverItIsKilled) {
         /* The one who takes over is killed as well. */
         for (size_t i = 0; i < states.size() && steps >= 0 && !HasFatalFailure(); i += 40) {
                 restore(next, states[i].first);
-                recoveries += step_through([&] { buffer_recover(&next->in); },
+                recoveries += step_through([&] { buffer_recover(&next->in, 0); },
                                            [&] {
                                                    restore(last, snapshot(next));
-                                                   buffer_recover(&last->in);
+                                                   buffer_recover(&last->in, 0);
                                                    expect_piece(last->in, states[i].second);
                                            });
         }

@@ -368,6 +368,41 @@ TEST_F(Local, DescriptorLimitIsTheUsualOne) {
         setrlimit(RLIMIT_NOFILE, &own);
 }
 
+/* What is demanded is had, or nothing runs. */
+TEST_F(Local, RefusesWhatDemandsASandbox) {
+        char made[] = "/tmp/plugind-test-XXXXXX";
+        char *const marks[] = { made, nullptr };
+        Sandbox sandbox = { .demanded = true, .memory_max = SANDBOX_UNSET, .tasks_max = SANDBOX_UNSET, .cpu_quota_usec = SANDBOX_UNSET };
+        UnitSpec spec = {};
+
+        ASSERT_NE(mkdtemp(made), nullptr);
+        ASSERT_EQ(rmdir(made), 0);
+        spec.session = "test";
+        spec.command = "/bin/mkdir";
+        spec.args = marks;
+        spec.sandbox = &sandbox;
+        for (SandboxProfile profile : { SANDBOX_STRICT, SANDBOX_NETWORK }) {
+                PlugindError error = {};
+                Plugin run;
+
+                sandbox.profile = profile;
+                EXPECT_EQ(start(run, spec, &error), -EPERM);
+                EXPECT_EQ(error.code, PLUGIND_ERROR_SANDBOX_UNAVAILABLE);
+                EXPECT_EQ(error.message, std::string("cannot run /bin/mkdir: its manifest demands a sandbox (profile \"") +
+                                                 sandbox_profile_to_string(profile) +
+                                                 "\"), and the runtime \"local\" has none: expected the runtime \"systemd\", or "
+                                                 "\"sandbox\": {\"profile\": \"trusted\"}");
+                plugind_error_clear(&error);
+                EXPECT_EQ(run.unit, nullptr);
+                EXPECT_NE(access(made, F_OK), 0);
+        }
+        Plugin run;
+        sandbox.profile = SANDBOX_TRUSTED;
+        ASSERT_EQ(start(run, spec), 0);
+        EXPECT_TRUE(wait_gone(run));
+        EXPECT_EQ(rmdir(made), 0) << "trusted did not run";
+}
+
 TEST_F(Local, SaysWhyItCannotBeRun) {
         char no_exec[] = "/tmp/plugind-test-XXXXXX", no_interpreter[] = "/tmp/plugind-test-XXXXXX", empty[] = "/tmp/plugind-test-XXXXXX";
         auto make = [](char *path, const char *text, mode_t mode) {

@@ -23,7 +23,11 @@ const std::string good[] = {
     "description": "D", "restart": {"policy": "always", "maxDelay": 10, "burst": 3, "preventExit": [78, 1]},
     "health": {"interval": 10, "timeout": 2, "failures": 2}, "configuration": {"station": "EDDF", "alarm": {"above": [35.5]}}
 })",
-        R"({"manifestVersion": 1, "type": "external", "dialect": "jsonrpc", "timeouts": {"request": 5}, "health": false})",
+        R"({
+    "manifestVersion": 1, "dialect": "mcp", "command": "tool", "sandbox": {"profile": "network", "readWritePaths": ["/srv/a", "/srv/b"],
+    "readOnlyPaths": ["/home/x"], "devices": ["/dev/dri/card0"], "syscalls": ["@debug", "ptrace"], "memoryMax": "512M", "tasksMax": 20,
+    "cpuQuota": "150%", "user": "www-data"}
+})", R"({"manifestVersion": 1, "type": "external", "dialect": "jsonrpc", "timeouts": {"request": 5}, "health": false})",
 };
 
 class Mutator {
@@ -54,8 +58,8 @@ class Mutator {
 
       private:
         std::mt19937 generator_{ 20260729 };
-        const char *values_[13] = { "null", "true",       "-1",  "1e999999", "\"\"",        "\"\\u0000\"", "\"%q\"",
-                                    "[[]]", "{\"a\":{}}", "[1]", "300",      "\"\\ud800\"", "{\"\":0}" };
+        const char *values_[15] = { "null",       "true", "-1",  "1e999999",    "\"\"",     "\"\\u0000\"", "\"%q\"",       "[[]]",
+                                    "{\"a\":{}}", "[1]",  "300", "\"\\ud800\"", "{\"\":0}", "\"512Q\"",    "[\"/a/../b\"]" };
 
         size_t random(size_t below) {
                 return generator_() % below;

@@ -122,8 +122,9 @@ std::string text_of(size_t size, const std::string &head = "") {
 }
 
 void add_sized(size_t size, std::vector<std::string> *all) {
-        for (const char *head : { "", "/", "a:" })
+        for (const char *head : { "", "/", "/dev/", "a:" })
                 all->push_back(text_of(size, head));
+        all->push_back("[" + text_of(size, "/dev/") + "]");
         all->push_back("[" + text_of(size) + "]");
         all->push_back("{" + text_of(size) + ": \"\"}");
         if (size > 1025)
@@ -183,6 +184,46 @@ std::vector<std::string> values(JsonNode *schema) {
                 R"({"1A": "x"})",
                 R"({"zzz": 1})",
                 R"({"": ""})",
+                R"(["/x"])",
+                R"(["/x/y", "/z"])",
+                R"(["/"])",
+                R"(["/x/"])",
+                R"(["/x//y"])",
+                R"(["/x/../y"])",
+                R"(["/x/.."])",
+                R"(["/./x"])",
+                R"(["/.../..x"])",
+                R"(["/dev/x"])",
+                R"(["/dev"])",
+                R"(["/device"])",
+                R"(["ptrace", "@debug"])",
+                R"(["@"])",
+                R"(["~ptrace"])",
+                R"(["@a_b"])",
+                R"(["a-b"])",
+                R"("512M")",
+                R"("1024K")",
+                R"("1024T")",
+                R"("0M")",
+                R"("M")",
+                R"("512m")",
+                R"("512MB")",
+                R"("1%")",
+                R"("150%")",
+                R"("100000%")",
+                R"("100001%")",
+                R"("0%")",
+                R"("1.5%")",
+                R"("root")",
+                R"("www-data")",
+                R"("a.b")",
+                "1048575",
+                "1048576",
+                "1048576.5",
+                "4194304",
+                "4194305",
+                "1125899906842624",
+                "1125899906842625",
         };
         if (json_object_has_member(json_node_get_object(schema), "enum")) {
                 JsonArray *words = json_object_get_array_member(json_node_get_object(schema), "enum");
@@ -192,7 +233,7 @@ std::vector<std::string> values(JsonNode *schema) {
         }
         for (const char *word : { R"("always")", R"("on-failure")", R"("never")" })
                 all.push_back(word);
-        for (size_t bound : { 128, 256, 1024, 4095, 4096, 131071 })
+        for (size_t bound : { 31, 64, 128, 256, 1024, 4095, 4096, 131071 })
                 if (to_text(schema).find(":" + std::to_string(bound)) != std::string::npos)
                         for (size_t size : { bound, bound + 1 })
                                 add_sized(size, &all);

@@ -71,6 +71,20 @@ TEST_F(PluginctlOptions, ValuesAreChecked) {
         EXPECT_EQ(parse({ "-M", "a", "--user" }), EXIT_OK);
 }
 
+TEST_F(PluginctlOptions, TopHasItsOwn) {
+        ASSERT_EQ(parse({ "top", "-b", "-d500ms", "--order=p99", "--iterations=3" }), EXIT_OK);
+        EXPECT_TRUE(ctl.batch);
+        EXPECT_EQ(ctl.delay_usec, 500'000u);
+        EXPECT_STREQ(ctl.order, "p99");
+        EXPECT_EQ(ctl.iterations, 3u);
+        EXPECT_TRUE(options_fit(&ctl, "top"));
+        EXPECT_FALSE(options_fit(&ctl, "list"));
+        ASSERT_EQ(parse({ "top", "-n", "5" }), EXIT_OK);
+        EXPECT_TRUE(options_fit(&ctl, "top"));
+        for (const char *word : { "-d0", "-dsoon", "-d9ms", "--delay=infinity", "--order=size", "--iterations=-1", "--iterations=x" })
+                EXPECT_EQ(parse({ word }), EXIT_USAGE) << word;
+}
+
 TEST_F(PluginctlOptions, TheLastOneCounts) {
         ASSERT_EQ(parse({ "--user", "--no-block", "--json=short", "--system", "--wait", "--json=off" }), EXIT_OK);
         EXPECT_FALSE(ctl.user);

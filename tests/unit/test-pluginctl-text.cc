@@ -116,3 +116,44 @@ TEST(PluginctlText, Signals) {
         for (const char *text : { "", "0", "-9", "65", "999999999999", "NIX", "9x", "SIG", " 9" })
                 EXPECT_EQ(text_parse_signal(text, &number), -EINVAL) << text;
 }
+
+static std::string time_of(const char *text, uint64_t now) {
+        uint64_t usec;
+
+        return text_parse_time(text, now, &usec) < 0 ? "" : taken(text_timestamp(usec));
+}
+
+TEST(PluginctlTime, WhatJournalctlTakes) {
+        const uint64_t now = UINT64_C(1795260494123456); /* Sat 2026-11-21 11:28:14 UTC */
+
+        setenv("TZ", "Europe/Berlin", 1);
+        tzset();
+        const struct {
+                const char *text, *expected;
+        } cases[] = {
+                { "2026-11-20 13:05:10", "Fri 2026-11-20 13:05:10 CET" },
+                { "2026-11-20T13:05:10", "Fri 2026-11-20 13:05:10 CET" },
+                { "2026-11-20 13:05:10 UTC", "Fri 2026-11-20 14:05:10 CET" },
+                { "2026-07-20T13:05:10Z", "Mon 2026-07-20 15:05:10 CEST" },
+                { "2026-11-20 13:05", "Fri 2026-11-20 13:05:00 CET" },
+                { "2026-11-20", "Fri 2026-11-20 00:00:00 CET" },
+                { "13:05", "Sat 2026-11-21 13:05:00 CET" },
+                { "01:02:03", "Sat 2026-11-21 01:02:03 CET" },
+                { "now", "Sat 2026-11-21 12:28:14 CET" },
+                { "today", "Sat 2026-11-21 00:00:00 CET" },
+                { "yesterday", "Fri 2026-11-20 00:00:00 CET" },
+                { "-1h", "Sat 2026-11-21 11:28:14 CET" },
+                { "-1h 30min", "Sat 2026-11-21 10:58:14 CET" },
+                { "+5min", "Sat 2026-11-21 12:33:14 CET" },
+                { "10 min ago", "Sat 2026-11-21 12:18:14 CET" },
+                { "2 weeks ago", "Sat 2026-11-07 12:28:14 CET" },
+                { "@1795260494", "Sat 2026-11-21 12:28:14 CET" },
+        };
+        for (const auto &c : cases)
+                EXPECT_EQ(time_of(c.text, now), c.expected) << c.text;
+        for (const char *text : { "", "soon", "1h", "-", "+", "-1h ago", "2026-02-30", "2026-11-20 25:00", "2026-11-20 13:05:10 x", "13",
+                                  "@", "@-1", "@99999999999999999999", "10 ago", "ago", "infinity ago", "-infinity" })
+                EXPECT_EQ(time_of(text, now), text == std::string("10 ago") ? "Sat 2026-11-21 12:28:04 CET" : "") << text;
+        unsetenv("TZ");
+        tzset();
+}

@@ -31,7 +31,7 @@ TEST_F(SlowStartTest, WhatCannotBeRunIsErroredAtOnceAndSaysWhy) {
         process(0)->fail(PLUGIND_ERROR_SANDBOX_UNAVAILABLE, "the network namespace is the host's");
         EXPECT_EQ(states(), "starting(on-demand) errored(start)");
         ASSERT_TRUE(sent.done);
-        EXPECT_EQ(sent.code, PLUGIND_ERROR_START_FAILED);
+        EXPECT_EQ(sent.code, PLUGIND_ERROR_SANDBOX_UNAVAILABLE);
         EXPECT_NE(sent.message.find("the network namespace is the host's"), std::string::npos) << sent.message;
         EXPECT_STREQ(session->failure.error, "SandboxUnavailable");
         EXPECT_EQ(processes.size(), 1u) << "it was tried again";
