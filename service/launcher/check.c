@@ -166,6 +166,22 @@ static bool harmless_interface(const char *name) {
         return false;
 }
 
+/* One that somebody has made for others, or the host's where the daemon itself has one of its own: in both are sockets, which the kernel
+ * lists by the namespace that they were made in. Ours, of this process, come from outside. */
+static void check_unshared(Findings *findings) {
+        FILE *file = fopen("/proc/self/net/unix", "re");
+        char line[512];
+        unsigned n = 0;
+
+        while (file && n < 2 && fgets(line, sizeof line, file))
+                n++; /* one of headings */
+        if (file)
+                fclose(file);
+        if (n != 1)
+                finding(findings, n == 0 ? "whose network namespace it is in cannot be found out: /proc/self/net/unix cannot be read"
+                                         : "the network namespace is others' as well: there are sockets in it");
+}
+
 static void check_network(const Spec *spec, Findings *findings) {
         FILE *file = proc_is_real() ? fopen("/proc/self/net/dev", "re") : NULL;
         bool lo = false;
@@ -188,6 +204,8 @@ static void check_network(const Spec *spec, Findings *findings) {
                 fclose(file);
         if (!lo)
                 finding(findings, "which network interfaces there are cannot be found out: /proc/self/net/dev cannot be read");
+        else
+                check_unshared(findings);
 }
 
 /* A type that is none: the kernel refuses it after the family, before it loads or makes anything. */

@@ -8,6 +8,7 @@
  */
 #include "launcher/check.h"
 #include "launcher/exec.h"
+#include "launcher/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +81,8 @@ static int launch(const LaunchHello *hello, const int fds[_LAUNCH_FD_MAX]) {
                 snprintf(text, sizeof text, "plugind-exec: %s", why);
                 return report(status, LAUNCH_FAILED, text);
         }
-        if (!check_sandbox(hello->flags, &spec, text, sizeof text))
+        if (!check_sandbox(hello->flags, &spec, text, sizeof text) ||
+            ((hello->flags & LAUNCH_CHECK_SECCOMP) && !filter_apply(text, sizeof text)))
                 return report(status, LAUNCH_UNSANDBOXED, text);
         if (report(status, LAUNCH_READY, "") < 0 || !wait_for_go(status))
                 return -1;

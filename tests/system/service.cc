@@ -112,11 +112,11 @@ std::string journal(const std::vector<std::string> &matches) {
         return run(line).out;
 }
 
+/* Not a cursor: journalctl takes the first match after one for the cursor's own entry, and leaves it out. */
 std::string journal_now() {
-        std::string text = run({ "journalctl", "--no-pager", "-n1", "-o", "cat", "--show-cursor" }).out;
-        size_t at = text.find("-- cursor: ");
-
-        return "--after-cursor=" + (at == std::string::npos ? "" : without_newline(text.substr(at + 11)));
+        run({ "journalctl", "--sync" });
+        int64_t now = g_get_real_time();
+        return "--since=@" + std::to_string(now / 1'000'000) + "." + std::to_string(1'000'000 + now % 1'000'000).substr(1);
 }
 
 Service::~Service() {
