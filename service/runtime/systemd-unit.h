@@ -70,7 +70,9 @@ void systemd_unit_ask_how_it_ended(SystemdUnit *unit);
 void systemd_unit_end(SystemdUnit *unit);
 /* The main process has ended as UNIT says, or as good as. */
 void systemd_unit_exited(SystemdUnit *unit);
-/* It has stopped, or never was. Tells of it when systemd has forgotten it. May free it. */
+/* Its stop job is done: what has failed has still to be forgotten. May free it. */
+void systemd_unit_stopped(SystemdUnit *unit);
+/* systemd knows nothing of it any more. May free it. */
 void systemd_unit_gone(SystemdUnit *unit);
 /* Why it did not start: the first reason is the one that tells. */
 void systemd_unit_set_failure(SystemdUnit *unit, PlugindErrorCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
