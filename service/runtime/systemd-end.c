@@ -48,7 +48,6 @@ void systemd_unit_gone(SystemdUnit *unit) {
         _cleanup_error_ PlugindError failure = PLUGIND_ERROR_INIT;
 
         unit->phase = PHASE_GONE;
-        (void) systemd_tell(runtime, "ResetFailedUnit", "s", unit->name);
         (void) systemd_tell(runtime, "UnrefUnit", "s", unit->name);
         if (unit->abandoned)
                 systemd_unit_destroy(unit);
@@ -59,6 +58,21 @@ void systemd_unit_gone(SystemdUnit *unit) {
                 plugind_error_propagate(&failure, &unit->failure);
                 unit->unit.events->failed(&unit->unit, &failure, unit->unit.userdata);
         }
+}
+
+static int on_reset_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        SystemdUnit *unit = userdata;
+
+        unit->stop = sd_bus_slot_unref(unit->stop);
+        systemd_unit_gone(unit);
+        return 0;
+}
+
+/* The answer is waited for: systemd asks the bus who it is that speaks, and does nothing for who has left meanwhile. */
+void systemd_unit_stopped(SystemdUnit *unit) {
+        if (sd_bus_call_method_async(unit_runtime(unit)->bus, &unit->stop, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
+                                     on_reset_reply, unit, "s", unit->name) < 0)
+                systemd_unit_gone(unit);
 }
 
 static int on_stop_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -70,6 +70,8 @@ void systemd_unit_ask_how_it_ended(SystemdUnit *unit);
 void systemd_unit_end(SystemdUnit *unit);
 /* The main process has ended as UNIT says, or as good as. */
 void systemd_unit_exited(SystemdUnit *unit);
+/* Its stop job is done: what has failed has still to be forgotten. May free it. */
+void systemd_unit_stopped(SystemdUnit *unit);
 /* systemd knows nothing of it any more. May free it. */
 void systemd_unit_gone(SystemdUnit *unit);
 /* Why it did not start: the first reason is the one that tells. */

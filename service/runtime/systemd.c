@@ -153,7 +153,7 @@ static int on_job_removed(sd_bus_message *signal, void *userdata, sd_bus_error *
                 return 0;
         unit = g_hash_table_lookup(runtime->units, name);
         if (unit && g_strcmp0(unit->stop_job, job) == 0)
-                systemd_unit_gone(unit);
+                systemd_unit_stopped(unit);
         else if (unit && g_strcmp0(unit->start_job, job) == 0)
                 start_job_done(unit, result);
         return 0;
