@@ -48,7 +48,7 @@ void systemd_unit_gone(SystemdUnit *unit) {
         _cleanup_error_ PlugindError failure = PLUGIND_ERROR_INIT;
 
         unit->phase = PHASE_GONE;
-        (void) systemd_tell(runtime, "ResetFailedUnit", "s", unit->name);
+        unit->reset = sd_bus_slot_unref(unit->reset);
         (void) systemd_tell(runtime, "UnrefUnit", "s", unit->name);
         if (unit->abandoned)
                 systemd_unit_destroy(unit);
@@ -59,6 +59,20 @@ void systemd_unit_gone(SystemdUnit *unit) {
                 plugind_error_propagate(&failure, &unit->failure);
                 unit->unit.events->failed(&unit->unit, &failure, unit->unit.userdata);
         }
+}
+
+static int on_reset_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        systemd_unit_gone(userdata); /* it had not failed, or is forgotten now */
+        return 0;
+}
+
+/* Waited for: the daemon may leave right after its last plugin, and who is not there any more is not obeyed. */
+void systemd_unit_stopped(SystemdUnit *unit) {
+        if (unit->reset)
+                return;
+        if (sd_bus_call_method_async(unit_runtime(unit)->bus, &unit->reset, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
+                                     on_reset_reply, unit, "s", unit->name) < 0)
+                systemd_unit_gone(unit);
 }
 
 static int on_stop_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -25,6 +25,7 @@ void systemd_unit_destroy(SystemdUnit *unit) {
                 sd_bus_slot_unref(unit->questions[i].slot);
         sd_bus_slot_unref(unit->start);
         sd_bus_slot_unref(unit->stop);
+        sd_bus_slot_unref(unit->reset);
         sd_event_source_disable_unref(unit->status);
         sd_event_source_disable_unref(unit->exit);
         close_pair(unit->pidfd, -1);
@@ -153,7 +154,7 @@ static int on_job_removed(sd_bus_message *signal, void *userdata, sd_bus_error *
                 return 0;
         unit = g_hash_table_lookup(runtime->units, name);
         if (unit && g_strcmp0(unit->stop_job, job) == 0)
-                systemd_unit_gone(unit);
+                systemd_unit_stopped(unit);
         else if (unit && g_strcmp0(unit->start_job, job) == 0)
                 start_job_done(unit, result);
         return 0;
