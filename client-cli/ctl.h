@@ -82,6 +82,7 @@ int verb_reset_failed(Ctl *ctl, char **args);
 int verb_verify(Ctl *ctl, char **args);
 int verb_monitor(Ctl *ctl, char **args);
 int verb_logs(Ctl *ctl, char **args);
+int verb_plot(Ctl *ctl, char **args);
 int verb_top(Ctl *ctl, char **args);
 
 /* False with -H or -M: files, processes and the journal of this machine are not plugind's then. */

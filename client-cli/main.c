@@ -24,6 +24,7 @@ static const Verb verbs[] = {
         { "verify", 1, ANY, verb_verify, "FILE...", "Check manifest files" },
         { "monitor", 0, 1, verb_monitor, "[ID]", "Print signals as they come" },
         { "top", 0, 0, verb_top, "", "Show what plugins use, again and again" },
+        { "plot", 0, ANY, verb_plot, "[ID...]", "Draw what sessions went through, as an SVG picture" },
         { "logs", 1, 1, verb_logs, "ID", "Show what a plugin wrote to its log" },
 };
 

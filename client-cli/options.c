@@ -53,7 +53,7 @@ static const Option options[] = {
         { 'l', "full", NULL, " list status top ", "Do not cut lines to the terminal's width" },
         { 'n', "lines", "N", " status logs top ", "How many lines of the log (top: as --iterations)" },
         { 'f', "follow", NULL, " logs ", "Print new lines as they come" },
-        { OPTION_SINCE, "since", "TIME", " logs ", "Only lines from then on" },
+        { OPTION_SINCE, "since", "TIME", " logs plot ", "Only what came from then on" },
         { 'b', "batch", NULL, " top ", "Print one look after the other, also on a terminal" },
         { 'd', "delay", "TIME", " top ", "How long from one look to the next (1s)" },
         { OPTION_ITERATIONS, "iterations", "N", " top ", "Stop after N looks; 0: never" },

@@ -48,7 +48,6 @@ void systemd_unit_gone(SystemdUnit *unit) {
         _cleanup_error_ PlugindError failure = PLUGIND_ERROR_INIT;
 
         unit->phase = PHASE_GONE;
-        unit->reset = sd_bus_slot_unref(unit->reset);
         (void) systemd_tell(runtime, "UnrefUnit", "s", unit->name);
         if (unit->abandoned)
                 systemd_unit_destroy(unit);
@@ -62,15 +61,16 @@ void systemd_unit_gone(SystemdUnit *unit) {
 }
 
 static int on_reset_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        systemd_unit_gone(userdata); /* it had not failed, or is forgotten now */
+        SystemdUnit *unit = userdata;
+
+        unit->stop = sd_bus_slot_unref(unit->stop);
+        systemd_unit_gone(unit);
         return 0;
 }
 
-/* Waited for: the daemon may leave right after its last plugin, and who is not there any more is not obeyed. */
+/* The answer is waited for: systemd asks the bus who it is that speaks, and does nothing for who has left meanwhile. */
 void systemd_unit_stopped(SystemdUnit *unit) {
-        if (unit->reset)
-                return;
-        if (sd_bus_call_method_async(unit_runtime(unit)->bus, &unit->reset, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
+        if (sd_bus_call_method_async(unit_runtime(unit)->bus, &unit->stop, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
                                      on_reset_reply, unit, "s", unit->name) < 0)
                 systemd_unit_gone(unit);
 }

@@ -44,7 +44,7 @@ struct SystemdUnit {
         bool abandoned;       /* its owner has freed it: no callbacks, freed when gone */
         PlugindError failure; /* why it did not start */
         char *start_job, *stop_job;
-        sd_bus_slot *start, *stop, *reset;
+        sd_bus_slot *start, *stop;
         sd_event_source *status, *exit;
         pid_t pid; /* 0: not known yet */
         int pidfd;
@@ -70,7 +70,7 @@ void systemd_unit_ask_how_it_ended(SystemdUnit *unit);
 void systemd_unit_end(SystemdUnit *unit);
 /* The main process has ended as UNIT says, or as good as. */
 void systemd_unit_exited(SystemdUnit *unit);
-/* It has been stopped: what systemd still remembers of its failure is forgotten, then it is gone. */
+/* Its stop job is done: what has failed has still to be forgotten. May free it. */
 void systemd_unit_stopped(SystemdUnit *unit);
 /* systemd knows nothing of it any more. May free it. */
 void systemd_unit_gone(SystemdUnit *unit);

@@ -25,7 +25,6 @@ void systemd_unit_destroy(SystemdUnit *unit) {
                 sd_bus_slot_unref(unit->questions[i].slot);
         sd_bus_slot_unref(unit->start);
         sd_bus_slot_unref(unit->stop);
-        sd_bus_slot_unref(unit->reset);
         sd_event_source_disable_unref(unit->status);
         sd_event_source_disable_unref(unit->exit);
         close_pair(unit->pidfd, -1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pluginctl top, on both buses. */
+/* pluginctl top and plot, on both buses. */
 #include "pluginctl-fixture.h"
 
 #include <csignal>
@@ -63,6 +63,35 @@ TEST_P(PluginctlWatch, TopEndsWhenThereIsNobodyToAsk) {
         EXPECT_CONTAINS(top.err, "plugind is not running");
         EXPECT_EQ(ctl({ "top", "--order=size" }), 2);
         EXPECT_CONTAINS(err, "--order=: found \"size\", expected name, cpu, memory");
+}
+
+TEST_P(PluginctlWatch, PlotDrawsWhatSessionsWentThrough) {
+        talking_plugin("ran");
+        talking_plugin("never-ran");
+        start();
+        EXPECT_EQ(ctl({ "plot" }), 0) << err;
+        EXPECT_CONTAINS(out, "</svg>\n");
+        ASSERT_EQ(ctl({ "load", "ran", "never-ran" }), 0) << err;
+        ASSERT_EQ(ctl({ "start", "ran" }), 0) << err;
+        ASSERT_EQ(ctl({ "stop", "ran" }), 0) << err;
+
+        EXPECT_EQ(ctl({ "plot" }), 0) << err;
+        EXPECT_EQ(out.find("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg "), 0u);
+        EXPECT_CONTAINS(out, ">ran</text>");
+        EXPECT_CONTAINS(out, "connecting -&gt; active (connected)");
+        EXPECT_CONTAINS(out, "1 session that never ran is left out.");
+        EXPECT_EQ(ctl({ "plot", "never-ran" }), 0) << err;
+        EXPECT_CONTAINS(out, ">never-ran</text>");
+        EXPECT_EQ(out.find(">ran</text>"), std::string::npos);
+
+        EXPECT_EQ(ctl({ "plot", "--json=short" }), 0) << err;
+        EXPECT_MATCH(
+                out,
+                "^\\[\\{\"id\":\"ran\",\"changes\":\\[\\{\"time\":[0-9]+,\"new\":\"starting\",\"old\":\"inactive\",\"reason\":\"requested\"\\},");
+        EXPECT_EQ(ctl({ "plot", "--json=short", "--since=+1h" }), 0) << err;
+        EXPECT_EQ(out, "[{\"id\":\"ran\",\"changes\":[]}]\n");
+        EXPECT_EQ(ctl({ "plot", "nowhere" }), 4);
+        EXPECT_CONTAINS(err, "no session \"nowhere\" is loaded");
 }
 
 BOTH_BUSES(PluginctlWatch);

@@ -124,6 +124,18 @@ TEST_F(Units, StopAndUnloadLeaveNothing) {
         EXPECT_EQ(left(), "");
 }
 
+TEST_F(Units, ADaemonThatStopsWhilePluginsStartLeavesNothing) {
+        bad_plugin("early");
+        load("early");
+        for (int i = 0; i < 5; i++) {
+                client->session_async("early", "Send", "ssa{sv}", "echo", "[1]", 0);
+                ASSERT_TRUE(client->poll([] { return !units_like("plugind-*-*.service").empty(); }));
+                ASSERT_TRUE(service.stop());
+                EXPECT_EQ(left(), "");
+                ASSERT_TRUE(service.start());
+        }
+}
+
 TEST_F(Units, WhatAPluginLeavesBehindGoesWithIt) {
         bad_plugin("parent", "jsonrpc", "good", "\"restart\": {\"policy\": \"never\"}");
         load("parent");

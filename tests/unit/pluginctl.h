@@ -13,6 +13,7 @@ extern "C" {
 #include "log-lines.h"
 #include "log-tail.h"
 #include "options.h"
+#include "plot.h"
 #include "process.h"
 #include "screen.h"
 #include "table.h"
