@@ -20,8 +20,12 @@ static const struct {
         { "CPUUsageNSec", offsetof(Usage, cpu_nsec) },
 };
 
+/* A bus takes only so many calls that are not answered yet from one connection; dbus-daemon on the system bus 128. */
+#define PENDING_MAX 64
+
 typedef struct Question {
         UsageQuery *query;
+        const char *unit, *property;
         uint64_t *answer;
 } Question;
 
@@ -29,8 +33,7 @@ struct UsageQuery {
         Ctl *ctl;
         GPtrArray *usages;
         GPtrArray *questions;
-        unsigned n_pending;
-        bool asking;
+        guint n_asked, n_pending;
         void (*done)(void *userdata);
         void *userdata;
 };
@@ -61,13 +64,7 @@ static void fill_from_proc(GPtrArray *usages) {
         }
 }
 
-static void finish(UsageQuery *query) {
-        if (query->asking || query->n_pending > 0)
-                return;
-        if (ctl_local(query->ctl))
-                fill_from_proc(query->usages);
-        query->done(query->userdata);
-}
+static void proceed(UsageQuery *query);
 
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         Question *question = userdata;
@@ -76,33 +73,50 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
         if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "v", "t", &value) > 0)
                 *question->answer = value; /* what it does not account is UINT64_MAX, which is USAGE_UNKNOWN */
         question->query->n_pending--;
-        finish(question->query);
+        proceed(question->query);
         return 0;
 }
 
-static void ask_systemd(UsageQuery *query, Usage *usage) {
+static int ask(Question *question) {
+        sd_bus *bus = question->query->ctl->bus;
+        g_autoptr(sd_bus_message) message = NULL;
         char *path = NULL;
+        int r = sd_bus_path_encode(SYSTEMD_UNIT_PATH, question->unit, &path);
 
-        if (sd_bus_path_encode(SYSTEMD_UNIT_PATH, usage->unit, &path) < 0)
-                return;
-        for (size_t i = 0; i < G_N_ELEMENTS(figures); i++) {
-                g_autoptr(sd_bus_message) message = NULL;
-                Question *question = g_new(Question, 1);
-                int r;
-
-                *question = (Question){ .query = query, .answer = (uint64_t *) (void *) ((char *) usage + figures[i].offset) };
-                g_ptr_array_add(query->questions, question);
-                r = sd_bus_message_new_method_call(query->ctl->bus, &message, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "Get");
-                if (r >= 0)
-                        r = sd_bus_message_append(message, "ss", SYSTEMD_NAME ".Service", figures[i].property);
-                if (r >= 0)
-                        r = sd_bus_message_set_auto_start(message, false);
-                if (r >= 0)
-                        r = sd_bus_call_async(query->ctl->bus, NULL, message, on_answer, question, SYSTEMD_TIMEOUT_USEC);
-                if (r >= 0)
-                        query->n_pending++;
-        }
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &message, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "Get");
         free(path);
+        if (r >= 0)
+                r = sd_bus_message_append(message, "ss", SYSTEMD_NAME ".Service", question->property);
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(message, false);
+        return r < 0 ? r : sd_bus_call_async(bus, NULL, message, on_answer, question, SYSTEMD_TIMEOUT_USEC);
+}
+
+/* Asks what is still to be asked; what cannot be stays unknown. */
+static void proceed(UsageQuery *query) {
+        while (query->n_asked < query->questions->len && query->n_pending < PENDING_MAX)
+                if (ask(query->questions->pdata[query->n_asked++]) >= 0)
+                        query->n_pending++;
+        if (query->n_pending > 0)
+                return;
+        if (ctl_local(query->ctl))
+                fill_from_proc(query->usages);
+        query->done(query->userdata);
+}
+
+static void add_questions(UsageQuery *query, Usage *usage) {
+        for (size_t i = 0; i < G_N_ELEMENTS(figures); i++) {
+                Question *question = g_new(Question, 1);
+
+                *question = (Question){
+                        .query = query,
+                        .unit = usage->unit,
+                        .property = figures[i].property,
+                        .answer = (uint64_t *) (void *) ((char *) usage + figures[i].offset),
+                };
+                g_ptr_array_add(query->questions, question);
+        }
 }
 
 UsageQuery *usage_ask(Ctl *ctl, GPtrArray *usages, void (*done)(void *userdata), void *userdata) {
@@ -112,7 +126,6 @@ UsageQuery *usage_ask(Ctl *ctl, GPtrArray *usages, void (*done)(void *userdata),
                 .ctl = ctl,
                 .usages = usages,
                 .questions = g_ptr_array_new_with_free_func(g_free),
-                .asking = true,
                 .done = done,
                 .userdata = userdata,
         };
@@ -121,10 +134,9 @@ UsageQuery *usage_ask(Ctl *ctl, GPtrArray *usages, void (*done)(void *userdata),
 
                 usage->memory = usage->tasks = usage->cpu_nsec = USAGE_UNKNOWN;
                 if (*usage->unit)
-                        ask_systemd(query, usage);
+                        add_questions(query, usage);
         }
-        query->asking = false;
-        finish(query);
+        proceed(query);
         return query;
 }
 

@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -104,6 +105,7 @@ static void daemon_stop(Daemon *daemon, int exit_status) {
         if (daemon->stopping || daemon->leaving)
                 return;
         daemon->stopping = true;
+        bus_stop_listening(daemon->bus);
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping plugins");
         host_stop(daemon->host, plugins_stopped, daemon);
 }
@@ -122,6 +124,7 @@ static void daemon_idle(void *userdata) {
                 return;
         log_info("Nothing is loaded, leaving until somebody calls");
         daemon->leaving = true;
+        bus_stop_listening(daemon->bus);
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Leaving, nothing is loaded");
         say_farewell(daemon);
 }
@@ -320,6 +323,7 @@ static int new_ground(Daemon *daemon) {
 static int new_bus(Daemon *daemon) {
         BusConfig config = {
                 .event = daemon->event,
+                .deadlines = daemon->deadlines,
                 .host = daemon->host,
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
@@ -395,6 +399,25 @@ static int watch_idleness(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot watch for idleness") : 0;
 }
 
+/* What systemd listens on for us: who connects while nobody is here waits until somebody is. */
+static void take_sockets(Daemon *daemon) {
+        int n = sd_listen_fds(true);
+
+        if (n < 0)
+                (void) fail(n, "Cannot take over sockets from systemd");
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+                int r = sd_is_socket(fd, AF_UNIX, SOCK_STREAM, true) > 0 ? bus_listen(daemon->bus, fd) : -EPROTOTYPE;
+
+                if (r < 0) {
+                        errno = -r;
+                        log_warning(
+                                "Cannot listen on descriptor %i, which systemd has passed (a listening stream socket of the file system is expected): %m",
+                                fd);
+                        close(fd);
+                }
+        }
+}
+
 int daemon_start(Daemon *daemon) {
         int r = bus_serve(daemon->bus, daemon->sd_bus);
         if (r < 0)
@@ -407,6 +430,7 @@ int daemon_start(Daemon *daemon) {
         if (r < 0)
                 return fail(r, "Cannot take the name " BUS_NAME);
         daemon->named = true;
+        take_sockets(daemon);
         r = watch_idleness(daemon);
         if (r < 0)
                 return r;

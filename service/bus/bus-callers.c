@@ -6,22 +6,25 @@
 
 #include <errno.h>
 
+typedef struct Sender Sender;
+
 struct Callers {
         Connection *connection;
-        GHashTable *senders;   /* by unique name */
+        GHashTable *senders;   /* by unique name; NULL on a direct connection */
+        Sender *direct;        /* NULL on a bus */
         const char *vanishing; /* the name of who is just being freed */
         bool all_vanish;
         unsigned n_asking; /* senders */
 };
 
-typedef struct Sender {
+struct Sender {
         Callers *callers;
         char *name;
         Caller *caller;      /* NULL: not known yet */
         sd_bus_slot *asking; /* who it is */
         GQueue held;         /* of sd_bus_message */
         size_t held_size;
-} Sender;
+};
 
 static void message_unref(void *message) {
         sd_bus_message_unref(message);
@@ -43,6 +46,15 @@ static void sender_free(void *data) {
         g_free(sender);
 }
 
+static Sender *sender_new(Callers *callers, const char *name) {
+        Sender *sender = g_new0(Sender, 1);
+
+        sender->callers = callers;
+        sender->name = g_strdup(name);
+        g_queue_init(&sender->held);
+        return sender;
+}
+
 static void callers_forget(Callers *callers, const char *name) {
         callers->vanishing = name;
         g_hash_table_remove(callers->senders, name);
@@ -54,7 +66,7 @@ bool callers_hold(const Callers *callers) {
 }
 
 bool callers_vanishing(const Callers *callers, const char *name) {
-        return callers->all_vanish || !g_strcmp0(callers->vanishing, name);
+        return callers->all_vanish || (name && !g_strcmp0(callers->vanishing, name));
 }
 
 Connection *caller_connection(const Caller *caller) {
@@ -192,8 +204,8 @@ static int sender_hold(Sender *sender, sd_bus_message *message, PlugindError *er
 }
 
 int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Caller **ret, PlugindError *error) {
-        const char *name = sd_bus_message_get_sender(message);
-        Sender *sender = name ? g_hash_table_lookup(callers->senders, name) : NULL;
+        const char *name = callers->direct ? callers->direct->name : sd_bus_message_get_sender(message);
+        Sender *sender = callers->direct ?: name ? g_hash_table_lookup(callers->senders, name) : NULL;
         int r;
 
         if (sender && sender->caller) {
@@ -207,10 +219,7 @@ int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Calle
         if (!name)
                 return plugind_error_set(error, PLUGIND_ERROR_ACCESS_DENIED, "a message without a sender");
         if (!sender) {
-                sender = g_new0(Sender, 1);
-                sender->callers = callers;
-                sender->name = g_strdup(name);
-                g_queue_init(&sender->held);
+                sender = sender_new(callers, name);
                 g_hash_table_insert(callers->senders, sender->name, sender);
                 r = sender_ask(sender);
                 if (r < 0) {
@@ -250,11 +259,29 @@ int callers_new(Connection *connection, Callers **ret) {
         return 0;
 }
 
+int callers_new_direct(Connection *connection, const char *name, uid_t uid, Callers **ret) {
+        Callers *callers = g_new0(Callers, 1);
+        int r;
+
+        callers->connection = connection;
+        callers->direct = sender_new(callers, name);
+        r = caller_new(name, uid, callers->direct, &callers->direct->caller);
+        if (r < 0) {
+                callers_free(callers);
+                return r;
+        }
+        *ret = callers;
+        return 0;
+}
+
 Callers *callers_free(Callers *callers) {
         if (!callers)
                 return NULL;
         callers->all_vanish = true;
-        g_hash_table_unref(callers->senders);
+        if (callers->direct)
+                sender_free(callers->direct);
+        else
+                g_hash_table_unref(callers->senders);
         g_free(callers);
         return NULL;
 }

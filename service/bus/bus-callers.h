@@ -21,6 +21,8 @@ typedef struct Callers Callers;
 typedef struct Connection Connection;
 
 int callers_new(Connection *connection, Callers **ret);
+/* On a direct connection there is one caller, and the kernel has told who. */
+int callers_new_direct(Connection *connection, const char *name, uid_t uid, Callers **ret);
 /* Ends all that the callers hold. */
 Callers *callers_free(Callers *callers);
 
@@ -33,5 +35,5 @@ bool callers_hold(const Callers *callers);
 
 /* The connection that CALLER speaks on. */
 Connection *caller_connection(const Caller *caller);
-/* The caller NAME has vanished and is just being freed: what it asked for need not be answered. What others asked for may end with it. */
+/* The caller NAME (NULL on a direct connection) has vanished and is just being freed: what it asked for need not be answered. What others asked for may end with it. */
 bool callers_vanishing(const Callers *callers, const char *name);

@@ -3,6 +3,7 @@
 
 #include "basic/log.h"
 #include "bus/connection.h"
+#include "bus/direct.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -65,26 +66,33 @@ static int session_enumerate(sd_bus *sd_bus, const char *prefix, void *userdata,
         return 0;
 }
 
-static Connection *connection_free(Connection *connection) {
-        if (!connection)
+Connection *connection_ref(Connection *connection) {
+        connection->n_ref++;
+        return connection;
+}
+
+Connection *connection_unref(Connection *connection) {
+        if (!connection || --connection->n_ref > 0)
                 return NULL;
-        list_unlink(&connection->connections);
-        callers_free(connection->callers);
+        connection_end(connection);
         sd_bus_unref(connection->sd_bus);
         g_free(connection);
         return NULL;
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 
-int bus_serve(Bus *bus, sd_bus *sd_bus) {
+void connection_end(Connection *connection) {
+        connection->ended = true;
+        list_unlink(&connection->connections);
+        connection->callers = callers_free(connection->callers);
+}
+
+int connection_new(Bus *bus, sd_bus *sd_bus, Connection **ret) {
         g_autoptr(Connection) connection = g_new0(Connection, 1);
         int r;
 
+        connection->n_ref = 1;
         connection->bus = bus;
         connection->sd_bus = sd_bus_ref(sd_bus);
-        r = callers_new(connection, &connection->callers);
-        if (r < 0)
-                return r;
         r = sd_bus_add_object_vtable(sd_bus, NULL, HOST_PATH, HOST_INTERFACE, host_vtable, connection);
         if (r < 0)
                 return r;
@@ -95,6 +103,18 @@ int bus_serve(Bus *bus, sd_bus *sd_bus) {
         if (r < 0)
                 return r;
         r = sd_bus_add_object_manager(sd_bus, NULL, HOST_PATH);
+        if (r < 0)
+                return r;
+        *ret = g_steal_pointer(&connection);
+        return 0;
+}
+
+int bus_serve(Bus *bus, sd_bus *sd_bus) {
+        g_autoptr(Connection) connection = NULL;
+        int r = connection_new(bus, sd_bus, &connection);
+
+        if (r >= 0)
+                r = callers_new(connection, &connection->callers);
         if (r < 0)
                 return r;
         list_append(&bus->connections, &g_steal_pointer(&connection)->connections);
@@ -128,6 +148,7 @@ void bus_close(Bus *bus) {
         if (!bus || !bus->host)
                 return;
         host_set_hooks(bus->host, &none);
+        bus->direct = direct_free(bus->direct);
         list_foreach(node, &bus->connections) {
                 Connection *connection = list_entry(node, Connection, connections);
 
@@ -142,7 +163,7 @@ Bus *bus_free(Bus *bus) {
         bus_close(bus);
         sd_event_source_disable_unref(bus->draining);
         list_foreach(node, &bus->connections)
-                connection_free(list_entry(node, Connection, connections));
+                connection_unref(list_entry(node, Connection, connections));
         signal_queue_free(bus->signals);
         g_free(bus);
         return NULL;
@@ -152,25 +173,44 @@ bool bus_busy(const Bus *bus) {
         list_foreach(node, &bus->connections) {
                 const Connection *connection = list_entry(node, Connection, connections);
 
-                if (connection->callers && callers_hold(connection->callers))
+                if (connection->direct || (connection->callers && callers_hold(connection->callers)))
                         return true;
         }
         return false;
+}
+
+int bus_listen(Bus *bus, int fd) {
+        int r = bus->direct ? 0 : direct_new(bus, &bus->direct);
+
+        return r < 0 ? r : direct_listen(bus->direct, fd);
+}
+
+void bus_stop_listening(Bus *bus) {
+        if (bus->direct)
+                direct_stop_listening(bus->direct);
+}
+
+/* All is done that was asked for, and written: but for those who do not read. */
+static bool all_answered(const Bus *bus) {
+        list_foreach(node, &bus->connections) {
+                const Connection *connection = list_entry(node, Connection, connections);
+                uint64_t queued = 0;
+
+                if (connection->callers && callers_hold(connection->callers))
+                        return false;
+                (void) sd_bus_get_n_queued_write(connection->sd_bus, &queued);
+                if (queued > 0 && connection_counts(connection))
+                        return false;
+        }
+        return true;
 }
 
 /* A post source runs after whatever else has run, sd-bus' own writing too. */
 static int on_turn(sd_event_source *source, void *userdata) {
         Bus *bus = userdata;
 
-        if (bus_busy(bus))
+        if (!all_answered(bus))
                 return 0;
-        list_foreach(node, &bus->connections) {
-                uint64_t queued = 0;
-
-                (void) sd_bus_get_n_queued_write(list_entry(node, Connection, connections)->sd_bus, &queued);
-                if (queued > 0)
-                        return 0;
-        }
         bus->draining = sd_event_source_disable_unref(bus->draining);
         bus->drained(bus->drained_userdata);
         return 0;

@@ -16,6 +16,7 @@ typedef struct Bus Bus;
 
 typedef struct BusConfig {
         sd_event *event;
+        Deadlines *deadlines;
         Host *host;
         const LogSink *log_sink;     /* NULL: none */
         JournalTail *journal_tail;   /* where lines of supervised plugins are read; NULL: they are kept in memory */
@@ -38,8 +39,13 @@ int bus_serve(Bus *bus, sd_bus *connection);
 /* From now on what happens to sessions is signalled. */
 void bus_start_signals(Bus *bus);
 
-/* Calls have come that wait for the bus to say who sent them. */
+/* Who connects to FD (taken on success), a listening stream socket of the family AF_UNIX, is served as well, without a bus between. */
+int bus_listen(Bus *bus, int fd);
+/* Who has connected stays. */
+void bus_stop_listening(Bus *bus);
+
+/* Somebody is connected directly, or calls have come that wait for the bus to say who sent them. */
 bool bus_busy(const Bus *bus);
 
-/* Calls DRAINED once, from the loop, when that is no longer so, and all that was sent has been written. */
+/* Calls DRAINED once, from the loop, when no call waits to know who sent it, and all that was sent has been written. */
 void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata);

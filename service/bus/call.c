@@ -85,7 +85,7 @@ void call_refuse(sd_bus_message *message, const PlugindError *error) {
 Call *call_keep(const Call *call) {
         Call *kept = g_new0(Call, 1);
 
-        kept->connection = call->connection;
+        kept->connection = connection_ref(call->connection);
         kept->message = sd_bus_message_ref(call->message);
         return kept;
 }
@@ -94,6 +94,7 @@ Call *call_free(Call *call) {
         if (!call)
                 return NULL;
         sd_bus_message_unref(call->message);
+        connection_unref(call->connection);
         g_free(call);
         return NULL;
 }
@@ -102,6 +103,8 @@ int call_reply(Call *call, sd_bus_message *reply, size_t size) {
         SignalQueue *signals = call->connection->bus->signals;
         int r;
 
+        if (call->connection->ended)
+                return 0;
         signal_queue_flush(signals, sd_bus_message_get_path(call->message));
         r = sd_bus_send(call->connection->sd_bus, reply, NULL);
         signal_queue_sent(signals, call->connection, size);
@@ -119,6 +122,8 @@ int call_reply_empty(Call *call) {
 }
 
 void call_fail(Call *call, const PlugindError *error) {
+        if (call->connection->ended)
+                return;
         signal_queue_flush(call->connection->bus->signals, sd_bus_message_get_path(call->message));
         call_refuse(call->message, error);
         signal_queue_sent(call->connection->bus->signals, call->connection, 0);
@@ -127,7 +132,7 @@ void call_fail(Call *call, const PlugindError *error) {
 bool call_vanishes(const Call *call) {
         const Callers *callers = call->connection->callers;
 
-        return callers && callers_vanishing(callers, sd_bus_message_get_sender(call->message));
+        return call->connection->ended || (callers && callers_vanishing(callers, sd_bus_message_get_sender(call->message)));
 }
 
 void call_done(const PlugindError *error, void *userdata) {

@@ -6,17 +6,25 @@
 #include "bus/bus.h"
 #include "bus/signal-queue.h"
 
+#include <glib.h>
+
 #define HOST_PATH "/org/plugind1"
 #define HOST_INTERFACE "org.plugind1.Host"
 #define SESSION_PREFIX "/org/plugind1/session"
 #define SESSION_INTERFACE "org.plugind1.Session"
 
+typedef struct Direct Direct;
+typedef struct DirectPeer DirectPeer;
+
 typedef struct Connection {
+        unsigned n_ref;
         ListNode connections; /* in Bus.connections */
         Bus *bus;
         sd_bus *sd_bus;
         Callers *callers;
-        size_t unwritten; /* bytes that went to sd-bus since its queue was last empty: it counts messages only */
+        size_t unwritten;   /* bytes that went to sd-bus since its queue was last empty: it counts messages only */
+        DirectPeer *direct; /* NULL: a message bus */
+        bool ended;         /* nobody is there any more */
 } Connection;
 
 struct Bus {
@@ -24,6 +32,7 @@ struct Bus {
         Host *host; /* NULL once closed */
         List connections;
         SignalQueue *signals;
+        Direct *direct; /* NULL: nobody connects to us */
         Hooks hooks;
         sd_event_source *draining;
         void (*drained)(void *userdata);
@@ -31,6 +40,18 @@ struct Bus {
 };
 
 extern const sd_bus_vtable host_vtable[], session_vtable[];
+
+/* On SD_BUS, with the objects and without callers. */
+int connection_new(Bus *bus, sd_bus *sd_bus, Connection **ret);
+Connection *connection_ref(Connection *connection);
+Connection *connection_unref(Connection *connection);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_unref)
+/* Its callers are gone, what is still to be answered is not sent. */
+void connection_end(Connection *connection);
+
+/* Whether it wants signals that go to all; and whether it is waited for if it does not take what it is sent. */
+bool connection_hears(const Connection *connection);
+bool connection_counts(const Connection *connection);
 
 /* The connection whose vtable is just being called: also property getters of sessions are given nothing but the session. */
 Connection *connection_current(sd_bus *sd_bus);

@@ -3,6 +3,7 @@
 
 #include "basic/log.h"
 #include "bus/connection.h"
+#include "bus/direct.h"
 
 #include <errno.h>
 
@@ -45,6 +46,9 @@ static const struct {
         list_foreach(node, &(queue)->bus->connections)                                                                                     \
                 for (Connection *connection = list_entry(node, Connection, connections); connection; connection = NULL)
 
+/* Those that want what is told to all. */
+#define hearers_foreach(connection, queue) connections_foreach(connection, queue) if (connection_hears(connection))
+
 static void check(int r, const char *what, const char *path) {
         if (r < 0) {
                 errno = -r;
@@ -59,7 +63,7 @@ static void emit_changed(SignalQueue *queue, const char *path, uint32_t bits) {
         for (size_t i = 0; i < G_N_ELEMENTS(property_names); i++)
                 if (bits & property_names[i].bit)
                         names[n++] = (char *) property_names[i].name;
-        connections_foreach(connection, queue) {
+        hearers_foreach(connection, queue) {
                 check(sd_bus_emit_properties_changed_strv(connection->sd_bus, path, SESSION_INTERFACE, names), "PropertiesChanged", path);
                 signal_queue_sent(queue, connection, 0);
         }
@@ -96,6 +100,8 @@ static bool drained(SignalQueue *queue) {
                 (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
                 if (messages == 0)
                         connection->unwritten = 0;
+                if (!connection_counts(connection))
+                        continue;
                 if (messages > UNWRITTEN_MESSAGES_FEW || connection->unwritten > UNWRITTEN_BYTES_MAX)
                         return false;
         }
@@ -121,7 +127,10 @@ void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) 
 
         (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
         connection->unwritten = messages == 0 ? 0 : connection->unwritten + size;
-        if (queue->congested || (messages <= UNWRITTEN_MESSAGES_MAX && connection->unwritten <= UNWRITTEN_BYTES_MAX))
+        if (connection->direct)
+                direct_sent(connection->direct);
+        if (queue->congested || !connection_counts(connection) ||
+            (messages <= UNWRITTEN_MESSAGES_MAX && connection->unwritten <= UNWRITTEN_BYTES_MAX))
                 return;
         queue->congested = true;
         log_debug("The bus is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not read until it has taken them", messages);
@@ -144,7 +153,7 @@ static void session_new(Session *session, void *userdata) {
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
-        connections_foreach(connection, queue) {
+        hearers_foreach(connection, queue) {
                 check(sd_bus_emit_object_added(connection->sd_bus, path), "InterfacesAdded", path);
                 check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionNew", "so", session->id, path),
                       "SessionNew", path);
@@ -157,7 +166,7 @@ static void session_removed(Session *session, const char *reason, void *userdata
         g_autofree char *path = session_path(session);
 
         signal_queue_flush(queue, path);
-        connections_foreach(connection, queue) {
+        hearers_foreach(connection, queue) {
                 check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionRemoved", "sos", session->id, path, reason),
                       "SessionRemoved", path);
                 check(sd_bus_emit_object_removed(connection->sd_bus, path), "InterfacesRemoved", path);
@@ -169,7 +178,7 @@ static void state_changed(Session *session, const char *new_state, const char *o
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
-        connections_foreach(connection, queue) {
+        hearers_foreach(connection, queue) {
                 check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "StateChanged", "sss", new_state, old_state, reason),
                       "StateChanged", path);
                 signal_queue_sent(queue, connection, 0);
@@ -180,7 +189,7 @@ static void ended(Session *session, const char *reason, int status, void *userda
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
-        connections_foreach(connection, queue) {
+        hearers_foreach(connection, queue) {
                 check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "Ended", "si", reason, (int32_t) status), "Ended",
                       path);
                 signal_queue_sent(queue, connection, 0);

@@ -23,6 +23,7 @@ static const struct {
         [QUOTA_BYTES] = { "waiting-bytes", UINT64_C(256) * 1024 * 1024 },
         [QUOTA_SESSIONS] = { "sessions", 16384 },
         [QUOTA_SUBSCRIPTIONS] = { "subscriptions", 65536 },
+        [QUOTA_CONNECTIONS] = { "connections", 256 },
 };
 
 Quota *quota_new(void) {

@@ -15,6 +15,7 @@ typedef enum QuotaResource {
         QUOTA_BYTES,         /* params of Sends that wait for a plugin to start */
         QUOTA_SESSIONS,      /* loaded */
         QUOTA_SUBSCRIPTIONS, /* methods subscribed to, an empty list counting as one */
+        QUOTA_CONNECTIONS,   /* direct ones */
         _QUOTA_MAX,
 } QuotaResource;
 

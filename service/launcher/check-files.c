@@ -24,8 +24,7 @@
 typedef struct Files {
         const Spec *spec;
         Findings *findings;
-        const Mount *mounts;
-        size_t n_mounts;
+        MountTable table;
         char **writable, **readable; /* without links */
         unsigned entries;            /* looked at */
 } Files;
@@ -64,7 +63,7 @@ static char **resolve(char *const *paths) {
 
 /* The mount on which PATH lies, if it is one of its own. */
 static const Mount *own_mount(const Files *files, const char *path) {
-        const Mount *mount = mountinfo_of(files->mounts, files->n_mounts, path);
+        const Mount *mount = mountinfo_of(&files->table, path);
 
         return mount && strcmp(mount->point, path) == 0 ? mount : NULL;
 }
@@ -117,14 +116,14 @@ static void check_writable(Files *files) {
 
         for (size_t i = 0; i < sizeof always / sizeof *always; i++)
                 check_read_only(files, always[i]);
-        for (size_t i = 0; i < files->n_mounts; i++) {
-                const char *point = files->mounts[i].point;
+        for (size_t i = 0; i < files->table.n; i++) {
+                const char *point = files->table.mounts[i].point;
                 bool looked_at = private_mount(point) || named_in(files->writable, point);
 
                 for (size_t j = 0; j < sizeof always / sizeof *always; j++)
                         looked_at = looked_at || strcmp(point, always[j]) == 0;
                 for (size_t j = 0; j < i; j++)
-                        looked_at = looked_at || strcmp(point, files->mounts[j].point) == 0;
+                        looked_at = looked_at || strcmp(point, files->table.mounts[j].point) == 0;
                 if (!looked_at)
                         check_read_only(files, point);
         }
@@ -227,7 +226,7 @@ static void check_homes(Files *files) {
         static const char *const homes[] = { "/home", "/root", "/run/user" };
 
         for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
-                const Mount *mount = mountinfo_of(files->mounts, files->n_mounts, homes[i]);
+                const Mount *mount = mountinfo_of(&files->table, homes[i]);
                 int fd = open(homes[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
                 if (fd < 0 && unreachable(errno))
@@ -255,20 +254,25 @@ static void check_kernel(Files *files) {
                         finding(files->findings, "%s can be read", secrets[i]);
 }
 
-void check_files(const Spec *spec, Findings *findings) {
-        Files files = { .spec = spec, .findings = findings };
+static void free_list(char **list) {
+        for (char **path = list; path && *path; path++)
+                free(*path);
+        free(list);
+}
 
-        files.mounts = proc_is_real() ? mountinfo_read(&files.n_mounts) : NULL;
-        files.writable = resolve(spec->writable);
-        files.readable = resolve(spec->readable);
-        if (!files.mounts || !files.writable || !files.readable || !own_mount(&files, "/")) {
+void check_files(const Spec *spec, Findings *findings) {
+        Files files = { .spec = spec, .findings = findings, .writable = resolve(spec->writable), .readable = resolve(spec->readable) };
+
+        if (files.writable && files.readable && proc_is_real() && mountinfo_read(&files.table) == 0 && own_mount(&files, "/")) {
+                check_writable(&files);
+                check_private(&files, "/tmp");
+                check_private(&files, "/var/tmp");
+                check_devices(&files);
+                check_homes(&files);
+                check_kernel(&files);
+        } else
                 finding(findings, "what is mounted cannot be found out: /proc/self/mountinfo cannot be read");
-                return;
-        }
-        check_writable(&files);
-        check_private(&files, "/tmp");
-        check_private(&files, "/var/tmp");
-        check_devices(&files);
-        check_homes(&files);
-        check_kernel(&files);
+        mountinfo_clear(&files.table);
+        free_list(files.writable);
+        free_list(files.readable);
 }

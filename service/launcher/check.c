@@ -22,20 +22,24 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-void finding(Findings *findings, const char *format, ...) {
-        size_t room = findings->size - findings->used;
-        va_list args;
-        int n;
+/* What does not fit is cut off; what is there already says enough. */
+static void add_text(Findings *findings, const char *text) {
+        size_t room = findings->size - findings->used, size = strnlen(text, room - 1);
 
-        n = snprintf(findings->text + findings->used, room, "%s",
-                     findings->n++ == 0 ? "the sandbox is not what the manifest demands: " : "; ");
-        if (n < 0 || (size_t) n >= room)
-                return;
+        memcpy(findings->text + findings->used, text, size);
+        findings->used += size;
+        findings->text[findings->used] = '\0';
+}
+
+void finding(Findings *findings, const char *format, ...) {
+        char text[LAUNCH_TEXT_MAX];
+        va_list args;
+
         va_start(args, format);
-        n += vsnprintf(findings->text + findings->used + n, room - (size_t) n, format, args);
+        vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        /* What does not fit is cut off; what is there already says enough. */
-        findings->used += (size_t) n < room ? (size_t) n : room - 1;
+        add_text(findings, findings->n++ == 0 ? "the sandbox is not what the manifest demands: " : "; ");
+        add_text(findings, text);
 }
 
 bool call_filtered(long result, int kernels) {

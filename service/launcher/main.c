@@ -68,41 +68,47 @@ static bool arrange_descriptors(const int fds[_LAUNCH_FD_MAX], bool one_socket) 
                close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-static int launch(const LaunchHello *hello, const int fds[_LAUNCH_FD_MAX]) {
+/* Returns only when the plugin does not run. */
+static void launch(const LaunchHello *hello, const int fds[_LAUNCH_FD_MAX], const Spec *spec) {
         int status = fds[LAUNCH_FD_STATUS];
         char text[LAUNCH_TEXT_MAX] = "";
-        const char *why = NULL;
-        Spec spec;
 
-        /* A check that this launcher does not know would go unmade. */
-        if (hello->flags & ~(uint32_t) (LAUNCH_ONE_SOCKET | _LAUNCH_CHECK_ALL))
-                return report(status, LAUNCH_FAILED, "plugind-exec: plugind is newer than its launcher and asks for more than that knows");
-        if (spec_read(fds[LAUNCH_FD_SPEC], &spec, &why) < 0) {
-                snprintf(text, sizeof text, "plugind-exec: %s", why);
-                return report(status, LAUNCH_FAILED, text);
+        if (!check_sandbox(hello->flags, spec, text, sizeof text) ||
+            ((hello->flags & LAUNCH_CHECK_SECCOMP) && !filter_apply(text, sizeof text))) {
+                (void) report(status, LAUNCH_UNSANDBOXED, text);
+                return;
         }
-        if (!check_sandbox(hello->flags, &spec, text, sizeof text) ||
-            ((hello->flags & LAUNCH_CHECK_SECCOMP) && !filter_apply(text, sizeof text)))
-                return report(status, LAUNCH_UNSANDBOXED, text);
         if (report(status, LAUNCH_READY, "") < 0 || !wait_for_go(status))
-                return -1;
+                return;
         if (arrange_descriptors(fds, hello->flags & LAUNCH_ONE_SOCKET))
-                plugin_exec(&spec, hello->flags & _LAUNCH_CHECK_ALL, text, sizeof text);
+                plugin_exec(spec, hello->flags & _LAUNCH_CHECK_ALL, text, sizeof text);
         else
                 snprintf(text, sizeof text, "plugind-exec: cannot arrange the descriptors: %s", strerror(errno));
-        return report(status, LAUNCH_FAILED, text);
+        (void) report(status, LAUNCH_FAILED, text);
 }
 
 int main(int argc, char *argv[]) {
         int fds[_LAUNCH_FD_MAX];
+        char text[LAUNCH_TEXT_MAX];
         const char *why = NULL;
         LaunchHello hello;
+        Spec spec;
 
         reset_signals();
         fill_stdio();
-        if (hello_receive(STDIN_FILENO, &hello, fds, &why) < 0)
+        if (hello_receive(STDIN_FILENO, &hello, fds, &why) < 0) {
                 fprintf(stderr, "plugind-exec: %s: it is started by plugind alone\n", why);
-        else
-                (void) launch(&hello, fds);
+                return LAUNCH_EXIT_STATUS;
+        }
+        /* A check that this launcher does not know would go unmade. */
+        if (hello.flags & ~(uint32_t) (LAUNCH_ONE_SOCKET | _LAUNCH_CHECK_ALL))
+                why = "plugind is newer than its launcher and asks for more than that knows";
+        else if (spec_read(fds[LAUNCH_FD_SPEC], &spec, &why) == 0) {
+                launch(&hello, fds, &spec);
+                spec_clear(&spec);
+                return LAUNCH_EXIT_STATUS;
+        }
+        snprintf(text, sizeof text, "plugind-exec: %s", why);
+        (void) report(fds[LAUNCH_FD_STATUS], LAUNCH_FAILED, text);
         return LAUNCH_EXIT_STATUS;
 }

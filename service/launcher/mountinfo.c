@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define MOUNTINFO_MAX (16 * 1024 * 1024)
+#define MOUNTINFO_STEP 65536
 
 static bool is_octal(const char *digits) {
         for (int i = 0; i < 3; i++)
@@ -74,8 +75,8 @@ static bool parse_line(char *line, Mount *ret) {
         return true;
 }
 
-Mount *mountinfo_parse(char *text, size_t *n) {
-        size_t lines = 1, count = 0;
+int mountinfo_parse(char *text, MountTable *ret) {
+        size_t lines = 1, n = 0;
         Mount *mounts;
 
         for (const char *p = text; *p; p++)
@@ -85,50 +86,64 @@ Mount *mountinfo_parse(char *text, size_t *n) {
                 char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end;
 
                 *end = '\0';
-                if (!parse_line(line, mounts + count++)) {
+                if (!parse_line(line, mounts + n++)) {
                         free(mounts);
-                        return NULL;
+                        return -1;
                 }
                 line = next;
         }
-        if (mounts)
-                *n = count;
-        return mounts;
+        if (!mounts)
+                return -1;
+        *ret = (MountTable){ text, mounts, n };
+        return 0;
 }
 
-Mount *mountinfo_read(size_t *n) {
-        int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+/* The whole file with a NUL behind it; NULL: it cannot be read. */
+static char *read_whole(const char *path) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
         size_t size = 0, room = 0;
-        char *text = NULL;
-        ssize_t got = -1;
+        char *text = NULL, *more;
+        ssize_t n = -1;
 
-        while (fd >= 0 && room < MOUNTINFO_MAX) {
-                char *more = realloc(text, room + 65536 + 1);
-
-                if (!more)
-                        break;
+        while (fd >= 0 && room < MOUNTINFO_MAX && (more = realloc(text, room + MOUNTINFO_STEP + 1))) {
                 text = more;
-                room += 65536;
-                while (size < room && (got = read(fd, text + size, room - size)) > 0)
-                        size += (size_t) got;
-                if (got <= 0)
+                room += MOUNTINFO_STEP;
+                while (size < room && (n = read(fd, text + size, room - size)) > 0)
+                        size += (size_t) n;
+                if (n <= 0)
                         break;
         }
         if (fd >= 0)
                 close(fd);
-        if (got != 0 || size == 0)
-                return NULL;
-        text[size] = '\0';
-        return mountinfo_parse(text, n);
+        if (n == 0 && size > 0) {
+                text[size] = '\0';
+                return text;
+        }
+        free(text);
+        return NULL;
 }
 
-const Mount *mountinfo_of(const Mount *mounts, size_t n, const char *path) {
+int mountinfo_read(MountTable *ret) {
+        char *text = read_whole("/proc/self/mountinfo");
+
+        if (text && mountinfo_parse(text, ret) == 0)
+                return 0;
+        free(text);
+        return -1;
+}
+
+void mountinfo_clear(MountTable *table) {
+        free(table->text);
+        free(table->mounts);
+}
+
+const Mount *mountinfo_of(const MountTable *table, const char *path) {
         struct statx stx;
 
         if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID))
                 return NULL;
-        for (size_t i = 0; i < n; i++)
-                if (mounts[i].id == stx.stx_mnt_id)
-                        return mounts + i;
+        for (size_t i = 0; i < table->n; i++)
+                if (table->mounts[i].id == stx.stx_mnt_id)
+                        return table->mounts + i;
         return NULL;
 }

@@ -197,9 +197,14 @@ static int send_start(SystemdRuntime *runtime, const UnitSpec *spec, SystemdUnit
 static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                               PlugindError *error) {
         SystemdRuntime *runtime = (SystemdRuntime *) base;
-        SystemdUnit *unit = g_new(SystemdUnit, 1);
+        SystemdUnit *unit;
         int r;
 
+        if (runtime->user && spec->sandbox->user)
+                return plugind_error_set(error, PLUGIND_ERROR_SANDBOX_UNAVAILABLE,
+                                         "cannot run %s as user \"%s\" (sandbox.user): plugind of one user runs plugins as that user only",
+                                         spec->command, spec->sandbox->user);
+        unit = g_new(SystemdUnit, 1);
         *unit = (SystemdUnit){ .unit = { base, events, userdata }, .pidfd = -1, .launch = LAUNCH_INIT };
         unit->name = systemd_unit_name(spec, ++runtime->number);
         g_hash_table_insert(runtime->units, unit->name, unit);

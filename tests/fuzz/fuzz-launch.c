@@ -15,20 +15,20 @@ static bool inside(const char *text, const char *start, size_t size) {
 
 static char *check_mounts(const uint8_t *data, size_t size) {
         g_autofree char *text = g_strndup((const char *) data, size);
-        size_t room = strlen(text) + 1, n = 0, lines = 0;
-        Mount *mounts;
+        size_t room = strlen(text) + 1, lines = 0;
+        MountTable table;
         char *complaint = NULL;
 
         for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p != '\0')
                 lines++;
-        mounts = mountinfo_parse(text, &n);
-        if (mounts && n != lines)
-                complaint = g_strdup_printf("%zu mounts on %zu lines", n, lines);
-        for (size_t i = 0; mounts && !complaint && i < n; i++)
-                if (!inside(mounts[i].root, text, room) || !inside(mounts[i].point, text, room) || !inside(mounts[i].type, text, room) ||
-                    mounts[i].point[0] != '/')
-                        complaint = g_strdup_printf("mount %zu is none", i);
-        free(mounts);
+        if (mountinfo_parse(text, &table) < 0)
+                return NULL;
+        if (table.n != lines)
+                complaint = g_strdup_printf("%zu mounts on %zu lines", table.n, lines);
+        for (const Mount *m = table.mounts; !complaint && m < table.mounts + table.n; m++)
+                if (!inside(m->root, text, room) || !inside(m->point, text, room) || !inside(m->type, text, room) || m->point[0] != '/')
+                        complaint = g_strdup_printf("mount %zu is none", (size_t) (m - table.mounts));
+        free(table.mounts);
         return complaint;
 }
 

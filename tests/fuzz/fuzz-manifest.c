@@ -45,6 +45,27 @@ static bool label(const char *text) {
         return !text || (text[0] && showable(text));
 }
 
+static bool paths(char *const *list) {
+        for (; list && *list; list++)
+                if ((*list)[0] != '/' || !(*list)[1] || strstr(*list, "//") || strstr(*list, "/./") || strstr(*list, "/../") ||
+                    g_str_has_suffix(*list, "/") || g_str_has_suffix(*list, "/.") || g_str_has_suffix(*list, "/.."))
+                        return false;
+        return true;
+}
+
+static char *look_at_sandbox(const Sandbox *sandbox) {
+        if (!texts(sandbox->read_write_paths) || !texts(sandbox->read_only_paths) || !texts(sandbox->devices) ||
+            !texts(sandbox->syscalls) || !paths(sandbox->read_write_paths) || !paths(sandbox->read_only_paths) || !paths(sandbox->devices))
+                return g_strdup("paths of the sandbox that are none");
+        for (char **device = sandbox->devices; device && *device; device++)
+                if (!g_str_has_prefix(*device, "/dev/"))
+                        return g_strdup("a device outside of /dev");
+        if (sandbox->memory_max < 1024 * 1024 || sandbox->tasks_max == 0 || sandbox->cpu_quota_usec == 0 ||
+            (sandbox->user && !sandbox->user[0]))
+                return g_strdup("limits that let nothing run");
+        return NULL;
+}
+
 static char *look_at_manifest(const Manifest *manifest) {
         bool supervised = manifest->type == MANIFEST_PROCESS;
 
@@ -64,7 +85,7 @@ static char *look_at_manifest(const Manifest *manifest) {
         if (manifest->restart.max_delay_usec < manifest->restart.delay_usec || manifest->restart.burst == 0 ||
             manifest->health.interval_usec == 0 || manifest->timeouts.start_usec == 0)
                 return g_strdup("times that make no sense");
-        return NULL;
+        return look_at_sandbox(&manifest->sandbox);
 }
 
 char *fuzz_manifest(const uint8_t *data, size_t size) {

@@ -67,7 +67,8 @@ static int notify_socket_new(std::string &name) {
         return fd;
 }
 
-bool Plugind::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready) {
+bool Plugind::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready,
+                    int listening) {
         std::vector<std::string> line = command_line(arguments);
         std::map<std::string, std::string> more = environment;
         std::vector<char *> argv;
@@ -81,7 +82,8 @@ bool Plugind::start(const std::vector<std::string> &arguments, const std::map<st
         more["NOTIFY_SOCKET"] = notify_name;
         output_ = memfd_create("output", MFD_CLOEXEC);
         envp = environment_with(more);
-        pid_ = process_start(argv.data(), envp, output_, -1);
+        pid_ = listening >= 0 ? process_start_listening(argv.data(), envp, output_, listening)
+                              : process_start(argv.data(), envp, output_, -1);
         g_strfreev(envp);
         return pid_ > 0 && (!ready || wait_ready());
 }
@@ -165,6 +167,8 @@ void Daemon::TearDown() {
         }
         if (HasFailure())
                 fprintf(stderr, "--- the daemon said:\n%s---\n", daemon.output().c_str());
+        if (listening >= 0)
+                close(listening);
         private_bus_free(bus);
         temporary_folder_free(folder);
 }
@@ -185,7 +189,21 @@ void Daemon::start(const std::vector<std::string> &arguments, const std::map<std
         environment.insert({ { "DBUS_SESSION_BUS_ADDRESS", address() },
                              { "DBUS_SYSTEM_BUS_ADDRESS", address() },
                              { "PLUGIND_PLUGIN_PATH", plugin_folder() } });
-        ASSERT_TRUE(daemon.start(all, environment)) << daemon.output();
+        ASSERT_TRUE(daemon.start(all, environment, true, listening)) << daemon.output();
+}
+
+std::string Daemon::listen() {
+        std::string path = std::string(folder) + "/direct";
+        sockaddr_un address = {};
+
+        address.sun_family = AF_UNIX;
+        EXPECT_LT(path.size(), sizeof(address.sun_path));
+        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+        listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(bind(listening, (sockaddr *) &address, sizeof(address)), 0) << strerror(errno);
+        EXPECT_EQ(chmod(path.c_str(), 0666), 0) << strerror(errno);
+        EXPECT_EQ(::listen(listening, SOMAXCONN), 0) << strerror(errno);
+        return "unix:path=" + path;
 }
 
 int Daemon::stop() {

@@ -27,7 +27,8 @@ class Plugind {
         Plugind &operator=(const Plugind &) = delete;
 
         /* False if it ended before it was ready. READY: waits for READY=1 on its notify socket. */
-        bool start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready = true);
+        bool start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready = true,
+                   int listening = -1);
         bool wait_ready();
         void signal(int number) const;
         /* Its wait status; -ETIME after a bound. */
@@ -61,6 +62,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
 
         /* Like `plugind ARGUMENTS` on the private bus (--user if nothing else is said), ready to be called. MORE: environment. */
         void start(const std::vector<std::string> &arguments = { "--user" }, const std::map<std::string, std::string> &more = {});
+        /* From the next start the daemon has a socket for direct connections; its address. */
+        std::string listen();
         /* SIGTERM; its exit status. */
         int stop();
 
@@ -85,6 +88,7 @@ class Daemon : public testing::TestWithParam<BusKind> {
         PrivateBus *bus = nullptr;
         char *folder = nullptr;
         Plugind daemon;
+        int listening = -1;
         bool expect_failure = false; /* the test itself looks at how the daemon ends */
 };
 

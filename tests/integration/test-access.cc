@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who may do what, on a private bus that plugind takes for the system bus, with a caller of another uid. */
+/* Who may do what, on a private bus that plugind takes for the system bus and on direct connections, with a caller of another uid. */
 #include "fixture.h"
 
 #include <cstdlib>
 
+#include <regex>
 #include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ class Access : public Daemon {
                 if (geteuid() != 0)
                         GTEST_SKIP() << "needs root, to be somebody else";
                 bad_plugin("x");
+                direct = listen();
                 start({ "--system" });
                 root = std::make_unique<Client>(address());
                 load(*root, "x");
@@ -32,8 +34,20 @@ class Access : public Daemon {
                 Daemon::TearDown();
         }
 
-        /* Runs CODE in a process of uid nobody, on a connection of its own; what it returns. */
+        /* Runs CODE in a process of uid nobody, on a connection of its own; what it returns. On a direct connection the same must come. */
         std::string as_nobody(const std::function<std::string(Client &)> &code) {
+                std::string on_bus = as_nobody_at(address(), code);
+
+                EXPECT_EQ(without_name(as_nobody_at(direct, code)), without_name(on_bus));
+                return on_bus;
+        }
+
+        /* ":1.7" and ":direct.7" are both ":name". */
+        static std::string without_name(const std::string &text) {
+                return std::regex_replace(text, std::regex(":(1|direct)\\.[0-9]+"), ":name");
+        }
+
+        std::string as_nobody_at(const std::string &where, const std::function<std::string(Client &)> &code) {
                 int ends[2];
                 std::string text;
                 char buffer[4096];
@@ -46,7 +60,7 @@ class Access : public Daemon {
 
                         close(ends[0]);
                         if (setresgid(nobody, nobody, nobody) == 0 && setresuid(nobody, nobody, nobody) == 0) {
-                                Client client(address());
+                                Client client(where);
                                 said = code(client);
                         }
                         _exit(write(ends[1], said.data(), said.size()) == (ssize_t) said.size() ? 0 : 1);
@@ -60,6 +74,7 @@ class Access : public Daemon {
         }
 
         std::unique_ptr<Client> root;
+        std::string direct;
 };
 
 std::string session_call(Client &client, const char *member) {

@@ -23,7 +23,8 @@ std::pair<int, std::string> run(const std::vector<std::string> &arguments, const
 TEST(Options, HelpAndVersion) {
         auto [help_status, help] = run({ "--help" });
         EXPECT_EQ(help_status, 0);
-        for (const char *option : { "--user", "--system", "--runtime=", "--state-dir=", "--exit-idle=", "--log-level=", "--log-target=", "--version" })
+        for (const char *option :
+             { "--user", "--system", "--runtime=", "--state-dir=", "--exit-idle=", "--log-level=", "--log-target=", "--version" })
                 EXPECT_NE(help.find(option), std::string::npos) << option;
         auto [version_status, version] = run({ "--version" });
         EXPECT_EQ(version_status, 0);

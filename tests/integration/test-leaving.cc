@@ -5,6 +5,7 @@
 #include <csignal>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <thread>
 
 namespace {
 
@@ -101,6 +102,31 @@ TEST_P(Leaving, ItIsToldToStopMeanwhile) {
         kill(private_bus_pid(bus), SIGCONT);
 
         ASSERT_TRUE(leaving) << daemon.output();
+        EXPECT_EQ(left(), 0) << daemon.output();
+}
+
+TEST_P(Leaving, WhoIsConnectedDirectlyKeepsIt) {
+        std::string direct = listen();
+
+        start({ "--user", "--exit-idle=0.2" });
+        {
+                Client client(direct);
+                EXPECT_EQ(process_wait(daemon.pid(), 1'000'000), -ETIME) << daemon.output();
+                EXPECT_EQ(client.get_host("Sessions"), "0");
+        }
+        EXPECT_EQ(left(), 0) << daemon.output();
+}
+
+/* The socket is systemd's: who connects meanwhile is served by the next one. */
+TEST_P(Leaving, WhoConnectsWhileItIsGoneIsServedByTheNext) {
+        std::string direct = listen(), sessions;
+
+        start({ "--user", "--exit-idle=0.05" });
+        ASSERT_EQ(left(), 0) << daemon.output();
+        std::thread caller([&] { sessions = Client(direct).get_host("Sessions"); });
+        start_again({ "--user", "--exit-idle=0.05" });
+        caller.join();
+        EXPECT_EQ(sessions, "0");
         EXPECT_EQ(left(), 0) << daemon.output();
 }
 

@@ -15,32 +15,56 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static void exec_child(char *const *argv, char *const *envp, int output_fd, int keep_fd, int report_fd) {
+typedef struct Child {
+        char *const *argv, *const *envp;
+        int output_fd, keep_fd, listening;
+} Child;
+
+/* What sd_listen_fds() looks for; the pid is known in the child only. */
+static void pass_socket(int listening) {
+        static char pid[16];
+
+        if (listening == SD_LISTEN_FDS_START)
+                fcntl(listening, F_SETFD, 0);
+        else
+                dup2(listening, SD_LISTEN_FDS_START);
+        snprintf(pid, sizeof(pid), "%i", getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        setenv("LISTEN_FDNAMES", "bus", 1);
+}
+
+static void exec_child(const Child *child, int report_fd) {
         sigset_t none;
         int error;
+
+        if (child->envp)
+                environ = (char **) child->envp;
+        if (report_fd == SD_LISTEN_FDS_START && child->listening >= 0)
+                report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + 1);
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (output_fd >= 0) {
-                dup2(output_fd, STDOUT_FILENO);
-                dup2(output_fd, STDERR_FILENO);
+        if (child->output_fd >= 0) {
+                dup2(child->output_fd, STDOUT_FILENO);
+                dup2(child->output_fd, STDERR_FILENO);
         }
-        if (keep_fd >= 0)
-                fcntl(keep_fd, F_SETFD, 0);
-        if (envp)
-                execvpe(argv[0], argv, envp);
-        else
-                execvp(argv[0], argv);
+        if (child->keep_fd >= 0)
+                fcntl(child->keep_fd, F_SETFD, 0);
+        if (child->listening >= 0)
+                pass_socket(child->listening);
+        execvp(child->argv[0], child->argv);
         error = errno;
         if (write(report_fd, &error, sizeof(error)) < 0)
                 _exit(126);
         _exit(127);
 }
 
-pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd) {
+static pid_t start(const Child *child) {
         int report[2], error = 0;
         pid_t pid;
 
@@ -48,13 +72,21 @@ pid_t process_start(char *const *argv, char *const *envp, int output_fd, int kee
                 return -errno;
         pid = fork();
         if (pid == 0)
-                exec_child(argv, envp, output_fd, keep_fd, report[1]);
+                exec_child(child, report[1]);
         error = pid < 0 ? errno : 0;
         close(report[1]);
         if (error == 0 && read(report[0], &error, sizeof(error)) == sizeof(error))
                 waitpid(pid, NULL, 0);
         close(report[0]);
         return error != 0 ? -error : pid;
+}
+
+pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd) {
+        return start(&(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = keep_fd, .listening = -1 });
+}
+
+pid_t process_start_listening(char *const *argv, char *const *envp, int output_fd, int listening) {
+        return start(&(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = -1, .listening = listening });
 }
 
 int process_wait(pid_t pid, uint64_t timeout_usec) {

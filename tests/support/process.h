@@ -11,6 +11,9 @@
  * number. The child gets SIGKILL when the thread that started it ends. -errno, also when it cannot be executed. */
 pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd);
 
+/* The same, as systemd would start it with LISTENING as a socket of its own (sd_listen_fds()). */
+pid_t process_start_listening(char *const *argv, char *const *envp, int output_fd, int listening);
+
 /* Waits for the end of PID; its wait status, or -ETIME. */
 int process_wait(pid_t pid, uint64_t timeout_usec);
 /* SIGKILL, and waits. */

@@ -313,6 +313,18 @@ TEST_F(UserSandbox, HoldsWhereItCanBeHad) {
         EXPECT_EQ(text.str().substr(text.str().size() - 2), "1\n") << text.str();
 }
 
+TEST_F(UserSandbox, HasNobodyElsesUser) {
+        manifest("mine", shell("echo ran", R"("user": "plugind-tester")"));
+        ctl({ "load", "mine" });
+        std::string text = ctl({ "start", "mine" });
+        EXPECT_NE(
+                text.find(
+                        "cannot run /bin/sh as user \"plugind-tester\" (sandbox.user): plugind of one user runs plugins as that user only"),
+                std::string::npos)
+                << text;
+        EXPECT_FALSE(fs::exists(result));
+}
+
 TEST_F(UserSandbox, IsMissedWhereUserNamespacesOrSeccompAreUnavailable) {
         manifest("mine", shell("echo ran"));
         std::string text = start_under("RestrictNamespaces=~user");

@@ -24,6 +24,15 @@ TEST_F(Installed, StartsLoadsTheBundledEchoAnswersAndStops) {
         EXPECT_EQ(leftovers(), "");
 }
 
+/* It ends as a failed unit, which nobody would collect. TearDown looks for it. */
+TEST_F(Installed, StoppedWithAPluginThatMustBeKilledItLeavesNothing) {
+        bad_plugin("stubborn", "plugind", "stubborn", "\"timeouts\": {\"stop\": 0.5}");
+        ASSERT_TRUE(service.start());
+        Client client(system_bus_address);
+        ASSERT_EQ(client.host("Load", "sa{sv}", "stubborn", 0).outcome(), "ok");
+        ASSERT_EQ(client.session("stubborn", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
+}
+
 TEST_F(Installed, TheJournalHasWhatItSays) {
         ASSERT_TRUE(service.start());
         EXPECT_NE(journal_since({ "-u", "plugind.service" }).find("plugind"), std::string::npos);

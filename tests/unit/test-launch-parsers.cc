@@ -16,14 +16,20 @@ namespace {
 
 struct Table {
         std::string text;
-        std::unique_ptr<Mount, decltype(&free)> mounts{ nullptr, free };
-        size_t n = 0;
+        MountTable table = {};
+        bool good;
 
         explicit Table(std::string given) : text(std::move(given)) {
-                mounts.reset(mountinfo_parse(text.data(), &n));
+                good = mountinfo_parse(text.data(), &table) == 0;
+        }
+        ~Table() {
+                free(table.mounts);
+        }
+        size_t n() const {
+                return table.n;
         }
         const Mount &operator[](size_t i) const {
-                return mounts.get()[i];
+                return table.mounts[i];
         }
 };
 
@@ -59,7 +65,7 @@ TEST(MountInfo, ReadsEveryField) {
         Table table("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
                     "7 36 0:5 / / ro shared:2 - tmpfs tmpfs rw\n");
 
-        ASSERT_EQ(table.n, 2U);
+        ASSERT_EQ(table.n(), 2U);
         EXPECT_EQ(table[0].id, 36U);
         EXPECT_EQ(table[0].parent, 35U);
         EXPECT_STREQ(table[0].root, "/mnt1");
@@ -74,18 +80,18 @@ TEST(MountInfo, TakesAnyNumberOfOptionalFieldsAndNoEndOfLine) {
         for (const char *fields : { "", "shared:1 ", "shared:1 master:2 propagate_from:3 unbindable ", "new:thing " }) {
                 Table table(std::string("36 35 98:0 / /x rw ") + fields + "- ext3 /dev/root rw");
 
-                ASSERT_EQ(table.n, 1U) << fields;
+                ASSERT_EQ(table.n(), 1U) << fields;
                 EXPECT_STREQ(table[0].type, "ext3");
         }
-        EXPECT_EQ(Table("").n, 0U);
-        EXPECT_NE(Table("").mounts, nullptr);
+        EXPECT_EQ(Table("").n(), 0U);
+        EXPECT_TRUE(Table("").good);
 }
 
 /* A mount point may be called " - tmpfs": the kernel writes its spaces as \040. */
 TEST(MountInfo, UndoesTheKernelsEscapesAndNoOthers) {
         Table table(R"(36 35 98:0 /a\040-\040b /c\011d\012e\134f rw - fuse.x /dev/root rw)");
 
-        ASSERT_EQ(table.n, 1U);
+        ASSERT_EQ(table.n(), 1U);
         EXPECT_STREQ(table[0].root, "/a - b");
         EXPECT_STREQ(table[0].point, "/c\td\ne\\f");
         EXPECT_EQ(unescaped(R"(\\040)"), "\\ ");
@@ -101,24 +107,24 @@ TEST(MountInfo, RefusesTheWholeTableForOneLineThatIsNone) {
              { "x 35 98:0 / /x rw - ext3 d rw", "36 -1 98:0 / /x rw - ext3 d rw", "36 35 98:0 / x rw - ext3 d rw",
                "36 35 98:0 / /x rw shared:1 ext3 d rw", "36 35 98:0 / /x rw -", "36 35 98:0 / /x rw - ext3", "36", " ",
                "36 35 98:0  /x rw - ext3 d rw", "36 35 98:0 / /x rw -  d rw", "99999999999999999999 35 98:0 / /x rw - ext3 d rw" }) {
-                EXPECT_EQ(Table(bad).mounts, nullptr) << bad;
-                EXPECT_EQ(Table(good + bad + "\n" + good).mounts, nullptr) << bad;
+                EXPECT_FALSE(Table(bad).good) << bad;
+                EXPECT_FALSE(Table(good + bad + "\n" + good).good) << bad;
         }
-        EXPECT_EQ(Table(good + "\n" + good).mounts, nullptr) << "an empty line";
+        EXPECT_FALSE(Table(good + "\n" + good).good) << "an empty line";
 }
 
 TEST(MountInfo, OfThisMachineIsReadAndFindsWhatAPathLeadsInto) {
-        size_t n = 0;
-        std::unique_ptr<Mount, decltype(&free)> mounts(mountinfo_read(&n), free);
+        MountTable table, none = {};
 
-        ASSERT_NE(mounts, nullptr);
-        ASSERT_GT(n, 0U);
-        const Mount *proc = mountinfo_of(mounts.get(), n, "/proc/self/status");
+        ASSERT_EQ(mountinfo_read(&table), 0);
+        ASSERT_GT(table.n, 0U);
+        const Mount *proc = mountinfo_of(&table, "/proc/self/status");
         ASSERT_NE(proc, nullptr);
         EXPECT_STREQ(proc->point, "/proc");
         EXPECT_STREQ(proc->type, "proc");
-        EXPECT_EQ(mountinfo_of(mounts.get(), n, "/nonexistent"), nullptr);
-        EXPECT_EQ(mountinfo_of(mounts.get(), 0, "/proc"), nullptr);
+        EXPECT_EQ(mountinfo_of(&table, "/nonexistent"), nullptr);
+        EXPECT_EQ(mountinfo_of(&none, "/proc"), nullptr);
+        mountinfo_clear(&table);
 }
 
 TEST(LaunchSpec, IsTakenApart) {

@@ -406,7 +406,7 @@ TEST(Launcher, EveryCheckFindsThatThereIsNoSandbox) {
 
 /* A sandbox that hides /proc hides the proof: it counts as none. */
 TEST(Launcher, WithoutARealProcNothingIsProved) {
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED
         GTEST_SKIP() << "a sanitizer's runtime needs /proc";
 #endif
         if (geteuid() != 0)
