@@ -106,6 +106,11 @@ static void check_read_only(Files *files, const char *path) {
                 finding(files->findings, "%s is writable", path);
 }
 
+/* To look at it would have something mounted there, perhaps from a network that is down. Nobody writes to it itself. */
+static bool awaits_mount(const Mount *mount) {
+        return strcmp(mount->type, "autofs") == 0;
+}
+
 /* Also those that need not be mounts: there, the table of mounts has nothing to say. */
 static void check_writable(Files *files) {
         static const char *const always[] = {
@@ -118,12 +123,13 @@ static void check_writable(Files *files) {
                 check_read_only(files, always[i]);
         for (size_t i = 0; i < files->table.n; i++) {
                 const char *point = files->table.mounts[i].point;
-                bool looked_at = private_mount(point) || named_in(files->writable, point);
+                bool looked_at = private_mount(point) || named_in(files->writable, point) || awaits_mount(files->table.mounts + i);
 
                 for (size_t j = 0; j < sizeof always / sizeof *always; j++)
                         looked_at = looked_at || strcmp(point, always[j]) == 0;
                 for (size_t j = 0; j < i; j++)
-                        looked_at = looked_at || strcmp(point, files->table.mounts[j].point) == 0;
+                        looked_at = looked_at ||
+                                    (strcmp(point, files->table.mounts[j].point) == 0 && !awaits_mount(files->table.mounts + j));
                 if (!looked_at)
                         check_read_only(files, point);
         }
@@ -197,6 +203,14 @@ static bool look_at_device(Files *files, const char *path, const struct stat *st
         return st->st_dev == above->st_dev;
 }
 
+/* What runs as the user could read what they type. */
+static bool look_at_terminal(Files *files, const char *path, const struct stat *st, const struct stat *above) {
+        if (S_ISCHR(st->st_mode) && strcmp(path, "/dev/pts/ptmx") != 0 && !named_in(files->writable, path) &&
+            (access(path, R_OK) == 0 || access(path, W_OK) == 0))
+                finding(files->findings, "the terminal %s can be reached", path);
+        return false;
+}
+
 static void check_devices(Files *files) {
         if (access("/dev", X_OK) < 0 && unreachable(errno))
                 return;
@@ -208,6 +222,7 @@ static void check_devices(Files *files) {
         walk(files, "/dev", 0, look_at_device);
         if (files->entries > ENTRIES_MAX)
                 finding(files->findings, "/dev cannot be looked through: there is too much in it");
+        walk(files, "/dev/pts", 0, look_at_terminal);
         if (access("/dev/shm", W_OK) == 0 && (!own_tmpfs(files, "/dev/shm") || !is_empty("/dev/shm")))
                 finding(files->findings, "/dev/shm is shared with others");
 }

@@ -140,7 +140,7 @@ void mountinfo_clear(MountTable *table) {
 const Mount *mountinfo_of(const MountTable *table, const char *path) {
         struct statx stx;
 
-        if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID))
+        if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID))
                 return NULL;
         for (size_t i = 0; i < table->n; i++)
                 if (table->mounts[i].id == stx.stx_mnt_id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Direct connections: the same objects without a bus between, on a socket that systemd would have passed. */
+#include "command.h"
 #include "fixture.h"
 
 #include <cerrno>
@@ -265,6 +266,31 @@ TEST_P(Direct, DescriptorsPass) {
         close(ends_of[1]);
         EXPECT_TRUE(client.wait(pending));
         EXPECT_EQ(pending->error, "org.plugind1.Error.ConnectionLost");
+}
+
+TEST_P(Direct, PluginctlNeedsNoBus) {
+        auto pluginctl = [&](std::vector<std::string> arguments) {
+                arguments.insert(arguments.begin(), { PLUGINCTL_BINARY, "--user" });
+                Command command(arguments, { { "DBUS_SESSION_BUS_ADDRESS", direct } });
+
+                command.wait();
+                return command.out + command.err;
+        };
+
+        EXPECT_EQ(pluginctl({ "send", "x", "echo", "[1]" }), "[1]\n");
+        EXPECT_NE(pluginctl({ "list" }).find("x "), std::string::npos);
+        EXPECT_NE(pluginctl({ "status", "x" }).find("active"), std::string::npos);
+        bad_plugin("new");
+        EXPECT_EQ(pluginctl({ "load", "new" }), "new\n");
+        EXPECT_EQ(pluginctl({ "unload", "new" }), "");
+
+        Command monitor({ PLUGINCTL_BINARY, "--user", "monitor" }, { { "DBUS_SESSION_BUS_ADDRESS", direct } });
+        EXPECT_TRUE(bus_client->poll([&] {
+                bus_client->session("x", "Restart", "a{sv}", 1, "wait", "b", 1);
+                return monitor.wait_out("active", 100'000);
+        }));
+        monitor.signal(SIGINT);
+        monitor.wait();
 }
 
 TEST_P(Direct, TellsWhoIsThere) {

@@ -2,9 +2,11 @@
 /* The sandbox that a manifest names is there, opened as far as the manifest says and no further, or the plugin does not run. */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -311,6 +313,46 @@ TEST_F(UserSandbox, HoldsWhereItCanBeHad) {
         EXPECT_EQ(text.str().rfind("2001\nwrote\n", 0), 0u) << text.str();
         EXPECT_NE(text.str().find("'/etc/x': Read-only file system"), std::string::npos) << text.str();
         EXPECT_EQ(text.str().substr(text.str().size() - 2), "1\n") << text.str();
+}
+
+/* They run as the same user: file modes say yes to all of it. */
+TEST_F(UserSandbox, KeepsFromTheUsersTerminalsFilesAndProcesses) {
+        int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+        ASSERT_GE(terminal, 0);
+        ASSERT_EQ(unlockpt(terminal), 0);
+        const std::string name = ptsname(terminal);
+        ASSERT_EQ(chown(name.c_str(), ordinary_uid, ordinary_uid), 0);
+        ASSERT_EQ(run_as_user({ "sh", "-c", "echo secret >~/secret; test -r " + name }).status, 0);
+        manifest(
+                "mine",
+                shell("test -e " + name +
+                      " && echo terminal; cat /home/plugind-tester/secret; p=$(cat /proc/[0-9]*/status | grep -c ^Name); "
+                      "test $p -gt 5 && echo $p processes; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -E '^(SYSTEMD_EXEC_PID|MANAGERPID)='; "
+                      "echo all"));
+        ctl({ "load", "mine" });
+        EXPECT_EQ(ctl({ "start", "mine" }), "");
+        ASSERT_TRUE(client->poll([&] { return fs::exists(result); }));
+        std::stringstream text;
+        text << std::ifstream(result).rdbuf();
+        EXPECT_EQ(text.str().find("terminal\n"), std::string::npos) << text.str();
+        EXPECT_EQ(text.str().find("secret\n"), std::string::npos) << text.str();
+        EXPECT_NE(text.str().find(" processes\n"), std::string::npos) << "seen they are: " << text.str();
+        EXPECT_EQ(text.str().find("PID="), std::string::npos) << text.str();
+        EXPECT_NE(text.str().find("\nall\n"), std::string::npos) << text.str();
+        ctl({ "unload", "mine" });
+
+        fs::remove(result);
+        const std::string folder = "/run/systemd/user/plugind-strict-mine-.service.d";
+        fs::create_directories(folder);
+        std::ofstream(folder + "/60-test.conf") << "[Service]\nInaccessiblePaths=\n";
+        ASSERT_EQ(run_as_user({ "systemctl", "--user", "daemon-reload" }).status, 0);
+        ctl({ "load", "mine" });
+        EXPECT_NE(ctl({ "start", "mine" }).find("the terminal " + name + " can be reached"), std::string::npos);
+        EXPECT_FALSE(fs::exists(result));
+        fs::remove_all(folder);
+        run_as_user({ "systemctl", "--user", "daemon-reload" });
+        close(terminal);
 }
 
 TEST_F(UserSandbox, HasNobodyElsesUser) {
