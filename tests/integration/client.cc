@@ -138,6 +138,11 @@ const char *Client::name() const {
         return unique;
 }
 
+bool Client::has_owner(const std::string &name) {
+        return call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", "s", name.c_str()).text ==
+               "true";
+}
+
 sd_bus_message *Client::new_call(const std::string &destination, const std::string &path, const std::string &interface, const char *member,
                                  const char *types, va_list args) {
         sd_bus_message *m = nullptr;

@@ -77,6 +77,8 @@ class Client {
         void catch_up();
 
         const char *name() const;
+        /* Whether somebody has NAME now; starts nobody. */
+        bool has_owner(const std::string &name);
         sd_bus *get() const {
                 return bus_;
         }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <glib.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -19,7 +20,8 @@
 #include <unistd.h>
 
 Plugind::~Plugind() {
-        process_kill(pid_);
+        if (!service_)
+                process_kill(pid_);
         if (output_ >= 0)
                 close(output_);
         if (notify_ >= 0)
@@ -38,7 +40,7 @@ static std::vector<std::string> command_line(const std::vector<std::string> &arg
                                 line.push_back(*part);
                 g_strfreev(parts);
         }
-        line.push_back(PLUGIND_BINARY);
+        line.push_back(plugind_program());
         line.insert(line.end(), arguments.begin(), arguments.end());
         return line;
 }
@@ -115,12 +117,30 @@ bool Plugind::wait_ready() {
         return ready;
 }
 
+bool Plugind::start_installed(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment,
+                              const std::string &output) {
+        output_ = open(output.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+        service_ = std::make_unique<Service>();
+        service_->configure(arguments, environment, { "StandardOutput=append:" + output, "StandardError=inherit", "Restart=no" });
+        if (!service_->start())
+                return false;
+        pid_ = service_->pid();
+        return pid_ > 0;
+}
+
+void Plugind::stop() {
+        if (service_)
+                service_->stop();
+        else
+                signal(SIGTERM);
+}
+
 void Plugind::signal(int number) const {
         kill(pid_, number);
 }
 
 int Plugind::wait() {
-        int status = process_wait(pid_, patience_usec);
+        int status = service_ ? service_->wait_status() : process_wait(pid_, patience_usec);
 
         if (status != -ETIME)
                 pid_ = 0;
@@ -139,14 +159,23 @@ std::string Plugind::output() {
         return text;
 }
 
+/* The same for each case, so that the service's settings mostly stay what they are. */
+static char *fixed_folder_new() {
+        std::string path = std::string(g_get_tmp_dir()) + "/case";
+
+        return mkdir(path.c_str(), 0755) < 0 ? nullptr : g_strdup(path.c_str());
+}
+
 void Daemon::SetUp() {
         if (!bus_kind_is_installed(GetParam()))
                 GTEST_SKIP() << bus_kind_to_string(GetParam()) << " is not installed";
         /* What the daemon leaves behind becomes ours, and is seen. */
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-        folder = temporary_folder_new();
+        folder = booted() ? fixed_folder_new() : temporary_folder_new();
         ASSERT_NE(folder, nullptr);
         ASSERT_EQ(mkdir(plugin_folder().c_str(), 0755), 0);
+        if (booted())
+                return;
         int r = private_bus_new(GetParam(), &bus);
         ASSERT_EQ(r, 0) << strerror(-r);
 }
@@ -155,16 +184,10 @@ void Daemon::TearDown() {
         if (daemon.pid() > 0 && !expect_failure) {
                 EXPECT_EQ(stop(), 0) << daemon.output();
         }
-        if (bus) {
-                pid_t *children = process_children(getpid());
-
-                for (pid_t *child = children; *child; child++)
-                        if (*child != private_bus_pid(bus) && *child != daemon.pid()) {
-                                ADD_FAILURE() << "process " << *child << " is left over\n" << daemon.output();
-                                process_kill(*child);
-                        }
-                g_free(children);
-        }
+        if (bus)
+                end_children();
+        if (booted())
+                clean_system();
         if (HasFailure())
                 fprintf(stderr, "--- the daemon said:\n%s---\n", daemon.output().c_str());
         if (listening >= 0)
@@ -173,26 +196,56 @@ void Daemon::TearDown() {
         temporary_folder_free(folder);
 }
 
+void Daemon::end_children() {
+        pid_t *children = process_children(getpid());
+
+        for (pid_t *child = children; *child; child++)
+                if (*child != private_bus_pid(bus) && *child != daemon.pid()) {
+                        ADD_FAILURE() << "process " << *child << " is left over\n" << daemon.output();
+                        process_kill(*child);
+                }
+        g_free(children);
+}
+
+void Daemon::clean_system() {
+        Service service;
+
+        service.stop();
+        EXPECT_EQ(left_in_time(), "");
+        service.reset_failed();
+        for (const char *path : { "/var/lib/plugind", "/var/lib/plugind-data", "/var/lib/private/plugind-data" })
+                std::filesystem::remove_all(path);
+}
+
 std::string Daemon::plugin_folder() const {
         return std::string(folder) + "/plugins.d";
 }
 
 std::string Daemon::state_folder() const {
-        return std::string(folder) + "/state";
+        return booted() ? "/var/lib/plugind" : std::string(folder) + "/state";
 }
 
 void Daemon::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &more) {
         std::vector<std::string> all = arguments;
         std::map<std::string, std::string> environment = more;
 
-        all.insert(all.end(), { "--state-dir=" + state_folder(), "--log-target=stderr", "--log-level=debug" });
-        environment.insert({ { "DBUS_SESSION_BUS_ADDRESS", address() },
-                             { "DBUS_SYSTEM_BUS_ADDRESS", address() },
-                             { "PLUGIND_PLUGIN_PATH", plugin_folder() } });
+        all.insert(all.end(), { "--log-target=stderr", "--log-level=debug" });
+        environment["PLUGIND_PLUGIN_PATH"] = plugin_folder();
+        if (booted()) {
+                for (std::string &argument : all)
+                        if (argument == "--user")
+                                argument = "--system";
+                ASSERT_TRUE(daemon.start_installed(all, environment, std::string(folder) + "/output")) << daemon.output();
+                return;
+        }
+        all.push_back("--state-dir=" + state_folder());
+        environment.insert({ { "DBUS_SESSION_BUS_ADDRESS", address() }, { "DBUS_SYSTEM_BUS_ADDRESS", address() } });
         ASSERT_TRUE(daemon.start(all, environment, true, listening)) << daemon.output();
 }
 
 std::string Daemon::listen() {
+        if (booted())
+                return "unix:path=/run/plugind/bus"; /* plugind.socket */
         std::string path = std::string(folder) + "/direct";
         sockaddr_un address = {};
 
@@ -207,9 +260,13 @@ std::string Daemon::listen() {
 }
 
 int Daemon::stop() {
-        daemon.signal(SIGTERM);
+        daemon.stop();
         int status = daemon.wait();
         return WIFEXITED(status) && status >= 0 ? WEXITSTATUS(status) : -1;
+}
+
+pid_t Daemon::bus_pid() const {
+        return booted() ? booted_bus_pid() : private_bus_pid(bus);
 }
 
 void Daemon::manifest(const std::string &id, const std::string &json) {
@@ -217,8 +274,8 @@ void Daemon::manifest(const std::string &id, const std::string &json) {
 }
 
 void Daemon::bad_plugin(const std::string &id, const std::string &dialect, const std::string &mode, const std::string &more) {
-        manifest(id, "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN "\", \"args\": [\"" + mode + "\"], \"dialect\": \"" + dialect +
-                             "\"" + (more.empty() ? "" : ", " + more) + "}");
+        manifest(id, "{\"manifestVersion\": 1, \"command\": \"" + bad_plugin_program() + "\", \"args\": [\"" + mode +
+                             "\"], \"dialect\": \"" + dialect + "\"" + (more.empty() ? "" : ", " + more) + "}");
 }
 
 void Daemon::load(Client &client, const std::string &id) {
@@ -249,4 +306,49 @@ bool Daemon::wait_counts(int fds, int children) {
                 usleep(10'000);
         }
         return false;
+}
+
+/* The source folder is there too. */
+static std::string visible(const std::string &path) {
+        const std::string root = SOURCE_ROOT;
+
+        return booted() ? "/opt/plugind-test/source" + path.substr(root.size()) : path;
+}
+
+std::string bad_plugin_program() {
+        return visible(BAD_PLUGIN);
+}
+
+std::string echo_python_program() {
+        return visible(ECHO_PYTHON);
+}
+
+std::string plugind_program() {
+        return booted() ? PLUGIND_INSTALLED : PLUGIND_BINARY;
+}
+
+std::string pluginctl_program() {
+        return booted() ? PLUGINCTL_INSTALLED : PLUGINCTL_BINARY;
+}
+
+std::string bus_option() {
+        return booted() ? "--system" : "--user";
+}
+
+std::string bus_words() {
+        return booted() ? "system bus" : "session bus";
+}
+
+std::string bus_advice() {
+        return booted() ? "" : " --user";
+}
+
+std::string runtime_name() {
+        return booted() ? "systemd" : "local";
+}
+
+std::vector<BusKind> bus_kinds() {
+        if (!booted())
+                return { BUS_DBUS_DAEMON, BUS_DBUS_BROKER };
+        return { booted_broker() == "dbus-daemon" ? BUS_DBUS_DAEMON : BUS_DBUS_BROKER };
 }

@@ -19,7 +19,7 @@ class Pluginctl : public Daemon {
                          { "COLUMNS", "80" } };
         }
         std::vector<std::string> line(const std::vector<std::string> &arguments) const {
-                std::vector<std::string> line = { PLUGINCTL_BINARY, "--user" };
+                std::vector<std::string> line = { pluginctl_program(), bus_option() };
                 line.insert(line.end(), arguments.begin(), arguments.end());
                 return line;
         }
@@ -38,16 +38,20 @@ class Pluginctl : public Daemon {
                                 return true;
                 return false;
         }
+        /* The journal has a line a moment after it was written. False if it has not within a bound. */
+        bool logged(const std::string &id, const std::string &text) {
+                return Client(address()).poll([&] { return ctl({ "logs", id }) == 0 && out.find(text) != std::string::npos; });
+        }
         /* A plugin that reports progress and notifies. */
         void talking_plugin(const std::string &id, const std::string &more = "");
 
         std::string out, err;
 };
 
-inline bool matches(const std::string &text, const char *pattern) {
+inline bool matches(const std::string &text, const std::string &pattern) {
         regex_t regex;
 
-        if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        if (regcomp(&regex, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0)
                 return false;
         bool found = regexec(&regex, text.c_str(), 0, nullptr, 0) == 0;
         regfree(&regex);

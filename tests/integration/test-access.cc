@@ -36,9 +36,12 @@ class Access : public Daemon {
 
         /* Runs CODE in a process of uid nobody, on a connection of its own; what it returns. On a direct connection the same must come. */
         std::string as_nobody(const std::function<std::string(Client &)> &code) {
-                std::string on_bus = as_nobody_at(address(), code);
+                std::string on_bus = as_nobody_at(address(), code), directly = as_nobody_at(direct, code);
 
-                EXPECT_EQ(without_name(as_nobody_at(direct, code)), without_name(on_bus));
+                if (booted() && on_bus.find(access_denied) == 0)
+                        EXPECT_EQ(directly.find(access_denied), 0u) << directly;
+                else
+                        EXPECT_EQ(without_name(directly), without_name(on_bus));
                 return on_bus;
         }
 
@@ -73,6 +76,11 @@ class Access : public Daemon {
                 return text;
         }
 
+        /* The system bus refuses by its own policy, and says so in its own words. */
+        static void expect_denied(const std::string &outcome, const std::string &message) {
+                EXPECT_EQ(outcome.find(std::string(access_denied) + ": " + (booted() ? "" : message)), 0u) << outcome;
+        }
+
         std::unique_ptr<Client> root;
         std::string direct;
 };
@@ -100,13 +108,12 @@ TEST_P(Access, WhatChangesOrSendsIsForRootAlone) {
                                     "Kill", "Connect", "ResetFailed", "GetLogLines" }) {
                 std::string outcome = as_nobody([&](Client &client) { return session_call(client, member); });
 
-                EXPECT_EQ(outcome.find(std::string(access_denied) + ": org.plugind1.Session." + member + " is for root only"), 0u)
-                        << outcome;
+                expect_denied(outcome, std::string("org.plugind1.Session.") + member + " is for root only");
         }
         for (const char *member : { "Load", "Unload" }) {
                 std::string outcome = as_nobody([&](Client &client) { return client.host(member, "sa{sv}", "x", 0).outcome(); });
 
-                EXPECT_EQ(outcome.find(std::string(access_denied) + ": org.plugind1.Host." + member + " is for root only"), 0u) << outcome;
+                expect_denied(outcome, std::string("org.plugind1.Host.") + member + " is for root only");
         }
         EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Reload", "a{sv}", 0).error; }), access_denied);
         EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Connect", "sha{sv}", "x", 0, 0).error; }), access_denied);
@@ -130,6 +137,7 @@ TEST_P(Access, ReadingIsForAll) {
 
 /* The first call that needs a right is held while the bus is asked; what was sent behind it must not overtake it. */
 TEST_P(Access, CallsOfAnUnknownCallerKeepTheirOrder) {
+        NOT_INSTALLED("the policy of the bus refuses what needs a right before plugind hears of it");
         std::string order = as_nobody([](Client &client) {
                 std::vector<Client::Pending> all;
 
@@ -187,6 +195,7 @@ class UserAccess : public Daemon {};
 
 /* With --user root is a stranger too. */
 TEST_P(UserAccess, OnASessionBusOnlyTheOwnUidMay) {
+        NOT_INSTALLED("it is the system's");
         if (geteuid() != 0)
                 GTEST_SKIP() << "needs root, to be somebody else";
         /* the daemon as nobody, through setpriv; this test stays root */

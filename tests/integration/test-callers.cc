@@ -132,6 +132,7 @@ unsigned long memory_of(pid_t pid) {
 
 /* A plugin that notifies without end, and a bus that takes nothing: plugind stops reading instead of hoarding, and goes on when it can. */
 TEST_P(Crowd, AStuckBusStopsTheReadingOfPlugins) {
+        NOT_INSTALLED("systemd itself waits for a bus that does not answer");
         bad_plugin("flooder", "jsonrpc", "flood", "\"activation\": \"manual\"");
         Client listener(address()), steady(address());
         load(listener, "flooder");
@@ -140,7 +141,7 @@ TEST_P(Crowd, AStuckBusStopsTheReadingOfPlugins) {
         unsigned long before = memory_of(daemon.pid());
         ASSERT_EQ(listener.session("flooder", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
 
-        kill(private_bus_pid(bus), SIGSTOP);
+        kill(bus_pid(), SIGSTOP);
         unsigned long ticks = ticks_of(daemon.pid()) - 1;
         for (int quiet = 0, i = 0; quiet < 5 && i < 300; i++) {
                 usleep(100'000); /* nothing tells that a process does nothing */
@@ -149,7 +150,7 @@ TEST_P(Crowd, AStuckBusStopsTheReadingOfPlugins) {
         }
         EXPECT_EQ(ticks_of(daemon.pid()), ticks);
         EXPECT_LT(memory_of(daemon.pid()), before + 64 * 1024);
-        kill(private_bus_pid(bus), SIGCONT);
+        kill(bus_pid(), SIGCONT);
         size_t had = listener.signals.size();
         EXPECT_TRUE(listener.wait([&] { return listener.signals.size() > had + 5000; })); /* it goes on */
         EXPECT_EQ(steady.send("x", "echo", "[1]"), "[1]");

@@ -69,11 +69,13 @@ TEST_P(Program, IsReadyWhenItCanBeCalledAndTellsWhenItStops) {
         client.send("x", "echo");
 
         EXPECT_EQ(stop(), 0) << daemon.output();
+        EXPECT_FALSE(client.has_owner("org.plugind1"));
+        if (booted())
+                return; /* systemd was told */
         std::vector<std::string> told = daemon.notifications();
         ASSERT_GE(told.size(), 2u);
         EXPECT_EQ(told.front().find("READY=1"), 0u) << told.front();
         EXPECT_EQ(told.back().find("STOPPING=1"), 0u) << told.back();
-        EXPECT_EQ(client.get_host("Version").find("error: org.freedesktop.DBus.Error.ServiceUnknown"), 0u); /* the name is free */
 }
 
 TEST_P(Program, StoppingAnswersWhatIsInFlight) {
@@ -107,8 +109,7 @@ TEST_P(Program, SessionsAreRememberedAndRunAgain) {
                 ASSERT_EQ(client.session("wanted", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
         }
         ASSERT_EQ(stop(), 0) << daemon.output();
-        daemon.~Plugind();
-        new (&daemon) Plugind();
+        again();
 
         start();
         Client client(address());
@@ -145,12 +146,15 @@ TEST_P(Program, HangupReloads) {
         std::optional<Signal> signal = client.take("SessionNew");
         ASSERT_TRUE(signal);
         EXPECT_EQ(signal->text, "boot, " + session_path("boot"));
+        if (booted())
+                return; /* systemd was told */
         EXPECT_TRUE(client.poll([&] { return daemon.notifications().back() == "READY=1"; }));
         std::vector<std::string> told = daemon.notifications();
         EXPECT_EQ(told[told.size() - 2].find("RELOADING=1\nMONOTONIC_USEC="), 0u) << told[told.size() - 2];
 }
 
 TEST_P(Program, LosingTheBusEndsItAndItsPlugins) {
+        NOT_INSTALLED("the system bus stays");
         bad_plugin("x");
         start();
         {
@@ -166,6 +170,7 @@ TEST_P(Program, LosingTheBusEndsItAndItsPlugins) {
 }
 
 TEST_P(Program, LeavesEvenIfTheBusIsStuck) {
+        NOT_INSTALLED("systemd, which has to stop its plugins, is reached over that bus only; TimeoutStopSec= is the bound then");
         bad_plugin("x");
         start();
         {
@@ -174,9 +179,9 @@ TEST_P(Program, LeavesEvenIfTheBusIsStuck) {
                 client.send("x", "echo");
         }
         expect_failure = true;
-        kill(private_bus_pid(bus), SIGSTOP);
+        kill(bus_pid(), SIGSTOP);
         EXPECT_EQ(stop(), 0) << daemon.output();
-        kill(private_bus_pid(bus), SIGCONT);
+        kill(bus_pid(), SIGCONT);
         EXPECT_NE(daemon.output().find("The bus does not take our last messages"), std::string::npos);
 }
 

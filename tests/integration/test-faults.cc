@@ -25,7 +25,7 @@ class Faults : public Daemon {
                 client = std::make_unique<Client>(address());
                 load(*client, "good");
                 neighbour_answers();
-                fds = settled_fds();
+                fds = settled_fds() + (booted() ? 1 : 0); /* the journal's socket stays open from the first word about a plugin on */
                 children = daemon.children();
         }
 
@@ -89,6 +89,7 @@ TEST_P(Faults, Exits125AndIsNotRestarted) {
 }
 
 TEST_P(Faults, DemandsASandboxThatChildProcessesCannotHave) {
+        NOT_INSTALLED("units can have it");
         const std::string mark = state_folder() + "/ran";
 
         for (const char *sandbox : { "{}", R"({"profile": "network"})", R"({"profile": "trusted", "memoryMax": "1G"})" }) {

@@ -22,9 +22,10 @@ TEST_P(Host, LoadsByIdByPathAndInline) {
 
         EXPECT_EQ(client.host("Load", "sa{sv}", "by-id", 0).text, session_path("by-id"));
         EXPECT_EQ(client.host("Load", "sa{sv}", (plugin_folder() + "/by-path.json").c_str(), 0).text, session_path("by-path"));
-        Reply reply = client.host("Load", "sa{sv}", "inline", 1, "manifest", "s",
-                                  "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN
-                                  "\", \"args\": [\"good\"], \"dialect\": \"jsonrpc\"}");
+        Reply reply = client.host(
+                "Load", "sa{sv}", "inline", 1, "manifest", "s",
+                ("{\"manifestVersion\": 1, \"command\": \"" + bad_plugin_program() + "\", \"args\": [\"good\"], \"dialect\": \"jsonrpc\"}")
+                        .c_str());
         EXPECT_EQ(reply.outcome(), "ok");
         EXPECT_EQ(reply.text, session_path("inline"));
         EXPECT_EQ(client.get("by-path", "Manifest"), plugin_folder() + "/by-path.json");
@@ -91,8 +92,8 @@ TEST_P(Host, ListsInTheOrderOfLoadingWithWhatATableWants) {
         std::string text = client.host("ListSessions", "a{sv}", 0).text;
         EXPECT_LT(text.find("(second, "), text.find("(first, ")) << text;
         EXPECT_NE(text.find("(second, " + session_path("second") +
-                            ", {name: Second, description: One line, type: process, dialect: jsonrpc, runtime: local, desired-state: "
-                            "active, reported-state: inactive, state-changed-at: "),
+                            ", {name: Second, description: One line, type: process, dialect: jsonrpc, runtime: " + runtime_name() +
+                            ", desired-state: active, reported-state: inactive, state-changed-at: "),
                   std::string::npos)
                 << text;
         EXPECT_NE(text.find("reported-state: active, state-changed-at: "), std::string::npos) << text;
@@ -168,10 +169,10 @@ TEST_P(Host, BoundSessionsEndWithTheirLastBoundCaller) {
 
 TEST_P(Host, LoadWithWaitAnswersWhenSettled) {
         start(); /* before they are there: they are not loaded at boot */
-        manifest("boot", "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN
-                         "\", \"args\": [\"slow\", \"300\"], \"dialect\": \"plugind\", \"activation\": \"boot\"}");
-        manifest("dead", "{\"manifestVersion\": 1, \"command\": \"" BAD_PLUGIN
-                         "\", \"args\": [\"exit\", \"125\"], \"dialect\": \"plugind\", \"activation\": \"boot\"}");
+        manifest("boot", "{\"manifestVersion\": 1, \"command\": \"" + bad_plugin_program() +
+                                 "\", \"args\": [\"slow\", \"300\"], \"dialect\": \"plugind\", \"activation\": \"boot\"}");
+        manifest("dead", "{\"manifestVersion\": 1, \"command\": \"" + bad_plugin_program() +
+                                 "\", \"args\": [\"exit\", \"125\"], \"dialect\": \"plugind\", \"activation\": \"boot\"}");
         Client client(address());
 
         Reply reply = client.host("Load", "sa{sv}", "boot", 1, "wait", "b", 1);
@@ -188,8 +189,8 @@ TEST_P(Host, Properties) {
 
         EXPECT_EQ(client.get_host("Version"), PROJECT_VERSION);
         EXPECT_EQ(client.get_host("Features"), "[history, log-lines, lsp, mcp, statistics]");
-        EXPECT_EQ(client.get_host("RuntimeProvider"), "local");
-        EXPECT_EQ(client.get_host("RuntimeProviders"), "[local]");
+        EXPECT_EQ(client.get_host("RuntimeProvider"), runtime_name());
+        EXPECT_EQ(client.get_host("RuntimeProviders"), booted() ? "[local, systemd]" : "[local]");
         EXPECT_NE(client.get_host("Limits").find("send-bytes: 1048576"), std::string::npos) << client.get_host("Limits");
         EXPECT_NE(client.get_host("Limits").find("requests: "), std::string::npos);
 }

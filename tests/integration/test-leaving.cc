@@ -19,8 +19,7 @@ class Leaving : public Daemon {
         }
 
         void start_again(const std::vector<std::string> &arguments) {
-                daemon.~Plugind();
-                new (&daemon) Plugind();
+                again();
                 start(arguments);
         }
 
@@ -39,8 +38,8 @@ TEST_P(Leaving, WithNothingLoadedItLeaves) {
         Client client(address());
 
         EXPECT_EQ(left(), 0) << daemon.output();
-        EXPECT_EQ(told("STOPPING=1"), 1u);
-        EXPECT_EQ(client.get_host("Version").find("error: org.freedesktop.DBus.Error.ServiceUnknown"), 0u); /* the name is free */
+        EXPECT_FALSE(client.has_owner("org.plugind1"));
+        EXPECT_TRUE(booted() || told("STOPPING=1") == 1);
 }
 
 TEST_P(Leaving, WhatIsLoadedKeepsItUntilItIsUnloaded) {
@@ -70,6 +69,7 @@ TEST_P(Leaving, WhatIsRememberedKeepsIt) {
 
 /* The bus is held, so that a call and the release of the name are on their way at the same time. Which one it takes first is its choice. */
 TEST_P(Leaving, ACallOnItsWayIsAnsweredAndWhatItLoadedComesBack) {
+        NOT_INSTALLED("only systemd hears when it begins to leave");
         std::string outcome;
 
         bad_plugin("x");
@@ -94,6 +94,7 @@ TEST_P(Leaving, ACallOnItsWayIsAnsweredAndWhatItLoadedComesBack) {
 }
 
 TEST_P(Leaving, ItIsToldToStopMeanwhile) {
+        NOT_INSTALLED("only systemd hears when it begins to leave");
         start({ "--user", "--exit-idle=0.1" });
         Client client(address());
         kill(private_bus_pid(bus), SIGSTOP);
@@ -131,6 +132,7 @@ TEST_P(Leaving, WhoConnectsWhileItIsGoneIsServedByTheNext) {
 }
 
 TEST_P(Leaving, TheWatchdogHearsFromIt) {
+        NOT_INSTALLED("the watchdog is systemd's own");
         start({ "--user" }, { { "WATCHDOG_USEC", "200000" } });
         Client client(address());
 

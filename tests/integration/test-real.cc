@@ -85,8 +85,8 @@ class Real : public Daemon {
         }
 
         void echo_python(Client &client, const std::string &id, const std::string &configuration = "") {
-                manifest(id,
-                         "{\"manifestVersion\": 1, \"command\": \"python3\", \"args\": [\"" ECHO_PYTHON "\"], \"dialect\": \"plugind\"}");
+                manifest(id, "{\"manifestVersion\": 1, \"command\": \"python3\", \"args\": [\"" + echo_python_program() +
+                                     "\"], \"dialect\": \"plugind\"}");
                 if (configuration.empty())
                         load(client, id);
                 else
@@ -102,10 +102,10 @@ class Real : public Daemon {
                 return command.out;
         }
         std::string ctl_send(const std::string &id, const std::string &method, const std::string &params) {
-                return run({ PLUGINCTL_BINARY, "--user", "--json=short", "send", id, method, params });
+                return run({ pluginctl_program(), bus_option(), "--json=short", "send", id, method, params });
         }
         std::string busctl_send(const std::string &id, const std::string &method, const std::string &params) {
-                return run({ busctl, "--user", "--timeout=120", "--json=short", "call", "org.plugind1", session_path(id),
+                return run({ busctl, bus_option(), "--timeout=120", "--json=short", "call", "org.plugind1", session_path(id),
                              "org.plugind1.Session", "Send", "ssa{sv}", method, params, "0" });
         }
 
@@ -324,8 +324,7 @@ TEST_P(Real, DesiredStatesAndConfigurationsSurviveARestartOfTheDaemon) {
                 ASSERT_EQ(client.session("stopped", "SetActiveState", "sa{sv}", "inactive", 1, "wait", "b", 1).outcome(), "ok");
         }
         ASSERT_EQ(stop(), 0) << daemon.output();
-        daemon.~Plugind();
-        new (&daemon) Plugind();
+        again();
 
         start();
         Client client(address());

@@ -33,7 +33,8 @@ TEST_P(Statistics, CountWhatBecameOfSends) {
         ASSERT_EQ(client.session("busy", "Cancel", "sa{sv}", "x", 0).outcome(), "ok");
         ASSERT_TRUE(client.wait(cancelled));
         std::string text = of(client, "busy");
-        EXPECT_CONTAINS(text, "reported-state: active, main-pid: " + client.get("busy", "MainPID") + ", unit: , restarts: 0");
+        EXPECT_CONTAINS(text, "reported-state: active, main-pid: " + client.get("busy", "MainPID") +
+                                      ", unit: " + client.get("busy", "Unit") + ", restarts: 0");
         EXPECT_CONTAINS(text, "in-flight: 0, answered: 3, plugin-errors: 1, failed: 1, send-latency: [(");
 
         std::string all = client.host("GetStatistics", "a{sv}", 0).text;

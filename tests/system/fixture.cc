@@ -70,19 +70,6 @@ std::string build_path(const std::string &below) {
         return "/opt/plugind-test/build/" + below;
 }
 
-std::string leftovers() {
-        std::string text;
-
-        for (const std::string &unit : units_like("plugind-*.service"))
-                text += "unit " + unit + " (" + unit_property(unit, "ActiveState") + ")\n";
-        for (pid_t pid : processes_of("plugind.slice"))
-                text += "process " + std::to_string(pid) + "\n";
-        for (const std::string &folder : cgroups_of("plugind.slice"))
-                if (folder.find(".service") != std::string::npos)
-                        text += "control group " + folder + "\n";
-        return text;
-}
-
 void SystemTest::SetUp() {
         if (!booted())
                 GTEST_SKIP() << "runs in a container of tests/system/run only, since it changes the system";
@@ -95,14 +82,15 @@ void SystemTest::TearDown() {
         if (!booted())
                 return;
         EXPECT_TRUE(service.stop());
-        std::string left;
-        for (uint64_t waited = 0; waited < 5'000'000 && !(left = leftovers()).empty(); waited += 20'000)
-                usleep(20'000);
-        EXPECT_EQ(left, "");
+        EXPECT_EQ(left_in_time(), "");
+        run({ "systemctl", "kill", "--signal=KILL", "plugind-*-*.service" }); /* the next case is not to blame */
+        run({ "systemctl", "reset-failed", "plugind-*-*.service" });
+        for (const char *folder : { "/var/lib/plugind", "/var/lib/plugind-data", "/var/lib/private/plugind-data" })
+                fs::remove_all(folder);
         for (const std::string &path : manifests_)
                 fs::remove(path);
         service.unconfigure();
-        run({ "systemctl", "reset-failed", service.unit() });
+        service.reset_failed();
         if (HasFailure())
                 fprintf(stderr, "--- the journal meanwhile:\n%s---\n", journal_since({ "-o", "short-precise" }).c_str());
 }

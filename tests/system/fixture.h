@@ -31,9 +31,6 @@ constexpr char user_bus_address[] = "unix:path=/run/user/2001/bus";
 std::string source_path(const std::string &below);
 std::string build_path(const std::string &below);
 
-/* Of a plugin in plugind.slice: what is still there, one a line; "" if nothing is. */
-std::string leftovers();
-
 class SystemTest : public testing::Test {
       protected:
         void SetUp() override;

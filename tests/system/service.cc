@@ -3,7 +3,12 @@
 
 #include "integration/command.h"
 
+extern "C" {
+#include "support/process.h"
+}
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +28,16 @@ std::string booted_broker() {
         const char *broker = getenv("PLUGIND_TEST_BROKER");
 
         return broker ? broker : "";
+}
+
+/* dbus-broker is a child of its launcher. */
+pid_t booted_bus_pid() {
+        pid_t main_pid = (pid_t) atoi(unit_property("dbus.service", "MainPID").c_str());
+        pid_t *children = process_children(main_pid);
+        pid_t pid = booted_broker() == "dbus-broker" ? children[0] : main_pid;
+
+        g_free(children);
+        return pid;
 }
 
 Outcome run(const std::vector<std::string> &line, const std::map<std::string, std::string> &environment, const std::string &input) {
@@ -84,15 +99,64 @@ std::vector<std::string> cgroups_of(const std::string &unit) {
         return folders;
 }
 
+static std::vector<pid_t> processes_in(const std::string &folder) {
+        std::ifstream file(folder + "/cgroup.procs");
+        std::vector<pid_t> pids;
+
+        for (pid_t pid; file >> pid;)
+                pids.push_back(pid);
+        return pids;
+}
+
 std::vector<pid_t> processes_of(const std::string &unit) {
         std::vector<pid_t> pids;
 
-        for (const std::string &folder : cgroups_of(unit)) {
-                std::ifstream file(folder + "/cgroup.procs");
-                for (pid_t pid; file >> pid;)
+        for (const std::string &folder : cgroups_of(unit))
+                for (pid_t pid : processes_in(folder))
                         pids.push_back(pid);
-        }
         return pids;
+}
+
+/* Not by systemctl: this is asked often. */
+static std::vector<std::string> plugin_cgroups() {
+        std::vector<std::string> folders;
+        std::error_code error;
+
+        for (auto i = fs::recursive_directory_iterator(cgroup_root() / "plugind.slice", error); i != fs::recursive_directory_iterator();
+             i.increment(error))
+                if (!error && i->path().extension() == ".service" && i->is_directory(error))
+                        folders.push_back(i->path());
+        return folders;
+}
+
+int populated_plugin_units() {
+        int n = 0;
+
+        for (const std::string &folder : plugin_cgroups())
+                n += !processes_in(folder).empty();
+        return n;
+}
+
+std::string leftovers() {
+        std::string text;
+
+        for (const std::string &unit : units_like("plugind-*-*.service"))
+                text += "unit " + unit + " (" + unit_property(unit, "ActiveState") + ")\n";
+        for (const std::string &folder : plugin_cgroups()) {
+                text += "control group " + folder + "\n";
+                for (pid_t pid : processes_in(folder))
+                        text += "process " + std::to_string(pid) + "\n";
+        }
+        return text;
+}
+
+std::string left_in_time() {
+        const int64_t end = g_get_monotonic_time() + 5'000'000;
+        std::string left;
+
+        while (!(left = leftovers()).empty() && g_get_monotonic_time() < end)
+                usleep(20'000);
+        return left;
 }
 
 bool controller_works(const std::string &controller) {
@@ -119,10 +183,6 @@ std::string journal_now() {
         return "--since=@" + std::to_string(now / 1'000'000) + "." + std::to_string(1'000'000 + now % 1'000'000).substr(1);
 }
 
-Service::~Service() {
-        unconfigure();
-}
-
 std::string Service::drop_in() const {
         return "/run/systemd/system/" + unit_ + ".d/99-test.conf";
 }
@@ -138,8 +198,7 @@ static std::string quoted(const std::string &text) {
 
 void Service::configure(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment,
                         const std::vector<std::string> &lines) {
-        fs::create_directories(fs::path(drop_in()).parent_path());
-        std::ofstream file(drop_in());
+        std::ostringstream file;
 
         file << "[Service]\n";
         if (!arguments.empty()) {
@@ -152,7 +211,12 @@ void Service::configure(const std::vector<std::string> &arguments, const std::ma
                 file << "Environment=" << quoted(name + "=" + value) << "\n";
         for (const std::string &line : lines)
                 file << line << "\n";
-        file.close();
+        std::stringstream before;
+        before << std::ifstream(drop_in()).rdbuf();
+        if (before.str() == file.str())
+                return;
+        fs::create_directories(fs::path(drop_in()).parent_path());
+        std::ofstream(drop_in()) << file.str();
         run({ "systemctl", "daemon-reload" });
 }
 
@@ -171,7 +235,20 @@ static bool systemctl(const std::string &verb, const std::string &unit) {
         return outcome.status == 0;
 }
 
+/* A unit that nobody refers to is forgotten when it is inactive. */
+void Service::hold() {
+        char *path = nullptr;
+
+        if (holder_)
+                return;
+        holder_ = std::make_unique<Client>(system_bus_address);
+        sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit_.c_str(), &path);
+        holder_->call("org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Ref", "");
+        free(path);
+}
+
 bool Service::start() {
+        hold();
         return systemctl("start", unit_);
 }
 
@@ -181,6 +258,23 @@ bool Service::stop() {
 
 bool Service::restart() {
         return systemctl("restart", unit_);
+}
+
+void Service::reset_failed() {
+        run({ "systemctl", "reset-failed", unit_ });
+}
+
+int Service::wait_status() {
+        for (int64_t end = g_get_monotonic_time() + (int64_t) patience_usec; g_get_monotonic_time() < end;) {
+                std::string state = get("ActiveState");
+
+                if (state == "inactive" || state == "failed") {
+                        int status = atoi(get("ExecMainStatus").c_str());
+                        return get("ExecMainCode") == std::to_string(CLD_EXITED) ? status << 8 : status;
+                }
+                usleep(5'000);
+        }
+        return -ETIME;
 }
 
 void Service::kill(int signal) const {
@@ -195,7 +289,7 @@ pid_t Service::pid() const {
 }
 
 bool Service::wait(const std::string &property, const std::string &value) const {
-        for (uint64_t waited = 0; waited < patience_usec; waited += 20'000) {
+        for (int64_t end = g_get_monotonic_time() + (int64_t) patience_usec; g_get_monotonic_time() < end;) {
                 if (get(property) == value)
                         return true;
                 usleep(20'000);

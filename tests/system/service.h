@@ -13,6 +13,8 @@
 /* Whether this is such a container; its bus, "dbus-broker" or "dbus-daemon". */
 bool booted();
 std::string booted_broker();
+/* The process that passes the messages of the system bus. */
+pid_t booted_bus_pid();
 
 constexpr char system_bus_address[] = "unix:path=/run/dbus/system_bus_socket";
 
@@ -32,6 +34,13 @@ std::vector<std::string> units_like(const std::string &pattern);
 /* The folders of control groups at and below that of UNIT, and the processes in them. */
 std::vector<std::string> cgroups_of(const std::string &unit);
 std::vector<pid_t> processes_of(const std::string &unit);
+/* Units of plugins in which processes are. */
+int populated_plugin_units();
+/* What is there of plugins: units, processes, control groups, one a line; "" if nothing is. The second waits, within a bound, until nothing
+ * is: things end asynchronously. */
+std::string leftovers();
+std::string left_in_time();
+
 /* Whether the container has CONTROLLER ("memory", "pids", "cpu") to give: if not, what depends on it is accepted and does nothing. */
 bool controller_works(const std::string &controller);
 
@@ -44,7 +53,6 @@ class Service {
       public:
         explicit Service(std::string unit = "plugind.service") : unit_(std::move(unit)) {
         }
-        ~Service();
         Service(const Service &) = delete;
         Service &operator=(const Service &) = delete;
 
@@ -57,7 +65,10 @@ class Service {
         bool start();
         bool stop();
         bool restart();
+        void reset_failed();
         void kill(int signal) const;
+        /* Waits for the end of its main process: what wait() would say of it. -ETIME after a bound. */
+        int wait_status();
 
         pid_t pid() const;
         std::string get(const std::string &property) const {
@@ -71,6 +82,8 @@ class Service {
 
       private:
         std::string drop_in() const;
+        void hold();
 
         std::string unit_;
+        std::unique_ptr<Client> holder_; /* so that systemd remembers how it ended */
 };

@@ -24,6 +24,19 @@ TEST_F(Installed, StartsLoadsTheBundledEchoAnswersAndStops) {
         EXPECT_EQ(leftovers(), "");
 }
 
+/* Stopped at once after it was told to start a plugin: its last words to systemd, which end that unit, are heard although it leaves. */
+TEST_F(Installed, ItLeavesNothingOfAPluginThatWasAboutToStart) {
+        for (int i = 0; i < 10; i++) {
+                ASSERT_TRUE(service.start());
+                Client client(system_bus_address);
+                ASSERT_EQ(client.host("Load", "sa{sv}", "echo", 0).outcome(), "ok");
+                Client::Pending pending = client.session_async("echo", "SetActiveState", "sa{sv}", "active", 0);
+                client.wait(pending);
+                ASSERT_TRUE(service.stop());
+                ASSERT_EQ(left_in_time(), "") << "the " << i + 1 << ". time";
+        }
+}
+
 /* It ends as a failed unit, which nobody would collect. TearDown looks for it. */
 TEST_F(Installed, StoppedWithAPluginThatMustBeKilledItLeavesNothing) {
         bad_plugin("stubborn", "plugind", "stubborn", "\"timeouts\": {\"stop\": 0.5}");
