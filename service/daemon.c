@@ -16,6 +16,9 @@
 /* How long leaving may take once no plugin is left: the name's release, and answers that the bus has not taken yet. */
 #define FAREWELL_USEC (5 * USEC_PER_SEC)
 
+/* A machine that goes down waits no longer for a plugin that may take as long as it likes (timeouts.stop is 0). */
+#define STOP_MAX_USEC (30 * 60 * USEC_PER_SEC)
+
 struct Daemon {
         DaemonConfig config;
         char *state_dir;
@@ -99,6 +102,13 @@ static void plugins_stopped(const PlugindError *error, void *userdata) {
         say_farewell(userdata);
 }
 
+/* systemd's own patience is for plugins with the usual timeouts.stop; what is longer it is told. */
+static void tell_stopping(Daemon *daemon) {
+        uint64_t usec = MIN(host_stop_usec(daemon->host), STOP_MAX_USEC) + 2 * FAREWELL_USEC;
+
+        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping plugins\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, usec);
+}
+
 static void daemon_stop(Daemon *daemon, int exit_status) {
         if (exit_status != EXIT_SUCCESS)
                 daemon->exit_status = exit_status;
@@ -106,7 +116,7 @@ static void daemon_stop(Daemon *daemon, int exit_status) {
                 return;
         daemon->stopping = true;
         bus_stop_listening(daemon->bus);
-        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping plugins");
+        tell_stopping(daemon);
         host_stop(daemon->host, plugins_stopped, daemon);
 }
 
@@ -434,7 +444,7 @@ int daemon_start(Daemon *daemon) {
         r = watch_idleness(daemon);
         if (r < 0)
                 return r;
-        (void) sd_notifyf(false, "READY=1\nSTATUS=%u plugins loaded", host_n_sessions(daemon->host));
+        (void) sd_notify(false, "READY=1");
         log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
         return 0;
 }

@@ -145,6 +145,18 @@ void host_unload_removed(Session *session) {
         host_unload_session(session->host, session, "removed", NULL, NULL);
 }
 
+uint64_t host_stop_usec(Host *host) {
+        uint64_t usec = 0;
+
+        list_foreach(node, &host->order) {
+                const Session *session = list_entry(node, Session, by_host);
+
+                if (!session_ended_for_good(session))
+                        usec = MAX(usec, session->manifest->timeouts.stop_usec);
+        }
+        return usec;
+}
+
 void host_stop(Host *host, SessionDone done, void *userdata) {
         host->stopping = true;
         host->stopped = done;

@@ -48,6 +48,8 @@ void host_set_hooks(Host *host, const Hooks *hooks);
 void host_start(Host *host);
 /* Stops every session in order, remembering what ran; calls DONE when nothing is left. Load and Send are refused from here on. */
 void host_stop(Host *host, SessionDone done, void *userdata);
+/* How long that may take: the longest `timeouts.stop` of what runs; USEC_INFINITY: as long as a plugin likes. */
+uint64_t host_stop_usec(Host *host);
 
 /* Loading what is loaded returns that session. */
 int host_load(Host *host, const LoadOptions *options, Session **ret, PlugindError *error);

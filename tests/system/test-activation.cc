@@ -211,6 +211,19 @@ TEST_F(Activation, StoppingTheServiceLeavesTheSocket) {
         EXPECT_EQ(run(busctl("--address=" + direct)).status, 0);
 }
 
+TEST_F(Activation, APluginThatTakesLongToStopHasItsTime) {
+        bad_plugin("slow", "plugind", "stubborn", "\"timeouts\": {\"stop\": 4}, \"sandbox\": {\"profile\": \"trusted\"}");
+        service.configure({}, {}, { "TimeoutStopSec=2" });
+        ASSERT_TRUE(service.start());
+        {
+                Client client(system_bus_address);
+                ASSERT_EQ(client.host("Load", "sa{sv}", "slow", 0).outcome(), "ok");
+                ASSERT_EQ(client.session("slow", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
+        }
+        ASSERT_TRUE(service.stop());
+        EXPECT_EQ(service.get("Result"), "success");
+}
+
 TEST_F(Activation, AStuckDaemonIsKilledAndStartedAgain) {
         service.configure({}, {}, { "WatchdogSec=1" });
         ASSERT_TRUE(service.start());
