@@ -444,7 +444,7 @@ int daemon_start(Daemon *daemon) {
         r = watch_idleness(daemon);
         if (r < 0)
                 return r;
-        (void) sd_notifyf(false, "READY=1\nSTATUS=%u plugins loaded", host_n_sessions(daemon->host));
+        (void) sd_notify(false, "READY=1");
         log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
         return 0;
 }
