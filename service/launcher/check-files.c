@@ -154,12 +154,12 @@ static bool own_tmpfs(const Files *files, const char *path) {
         return mount && strcmp(mount->type, "tmpfs") == 0 && !mount->slave;
 }
 
-/* Either a folder of this unit's own that systemd binds there, or a tmpfs in which nothing is yet. */
+/* Either a folder of this unit's own that systemd binds there, or a tmpfs in which nothing is yet: read-only alone does not hide what
+ * others have in theirs. */
 static void check_private(Files *files, const char *path) {
         const Mount *mount = own_mount(files, path);
-        struct statvfs fs;
 
-        if (statvfs(path, &fs) < 0 ? unreachable(errno) : (fs.f_flag & ST_RDONLY) != 0)
+        if (access(path, R_OK | X_OK) < 0 && unreachable(errno))
                 return;
         if (!mount || (!strstr(mount->root, "/systemd-private-") && (!own_tmpfs(files, path) || !is_empty(path))))
                 finding(files->findings, "%s is shared with others (PrivateTmp)", path);

@@ -170,8 +170,11 @@ static void unit_answered(SystemdUnit *unit) {
                 systemd_unit_ask_how_it_ended(unit);
         else if (unit->phase == PHASE_RUNNING)
                 systemd_unit_exited(unit);
-        else
-                launch_failed(unit);
+        else {
+                systemd_unit_hear_launcher(unit); /* its word tells more than its exit status */
+                if (unit->phase == PHASE_LAUNCHING)
+                        launch_failed(unit);
+        }
 }
 
 static void store_string(sd_bus_message *reply, char **ret) {

@@ -78,5 +78,8 @@ void systemd_unit_gone(SystemdUnit *unit);
 void systemd_unit_set_failure(SystemdUnit *unit, PlugindErrorCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* systemd.c */
+
+/* What it has said until now. May start, or end, the unit. */
+void systemd_unit_hear_launcher(SystemdUnit *unit);
 void systemd_unit_watch(SystemdUnit *unit, pid_t pid);
 void systemd_unit_destroy(SystemdUnit *unit);

@@ -52,19 +52,19 @@ static void unit_started(SystemdUnit *unit) {
 }
 
 static void launcher_says(SystemdUnit *unit, LaunchOutcome outcome, const char *text, pid_t pid) {
-        if (unit->pidfd < 0)
-                systemd_unit_watch(unit, pid);
-        if (unit->phase != PHASE_LAUNCHING || unit->pidfd < 0)
-                return;
-        if (outcome == LAUNCH_READY && launch_go(&unit->launch) >= 0)
-                unit->told_to_go = true;
-        else if (outcome != LAUNCH_READY)
+        if (outcome != LAUNCH_READY) { /* it waits for nothing, and may be gone */
                 systemd_unit_set_failure(
                         unit, outcome == LAUNCH_UNSANDBOXED ? PLUGIND_ERROR_SANDBOX_UNAVAILABLE : PLUGIND_ERROR_START_FAILED, "%s", text);
+                systemd_unit_end(unit);
+                return;
+        }
+        if (unit->pidfd < 0)
+                systemd_unit_watch(unit, pid);
+        if (unit->phase == PHASE_LAUNCHING && unit->pidfd >= 0 && launch_go(&unit->launch) >= 0)
+                unit->told_to_go = true;
 }
 
-/* May start, or end, the unit. */
-static void hear_launcher(SystemdUnit *unit) {
+void systemd_unit_hear_launcher(SystemdUnit *unit) {
         while (unit->phase == PHASE_LAUNCHING && unit->status) {
                 g_autofree char *text = NULL;
                 LaunchOutcome outcome;
@@ -84,7 +84,7 @@ static void hear_launcher(SystemdUnit *unit) {
 }
 
 static int on_status(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        hear_launcher(userdata);
+        systemd_unit_hear_launcher(userdata);
         return 0;
 }
 
@@ -92,7 +92,7 @@ static int on_exit_of_main(sd_event_source *source, int fd, uint32_t revents, vo
         SystemdUnit *unit = userdata;
 
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        hear_launcher(unit); /* its last words, or that the plugin had been started */
+        systemd_unit_hear_launcher(unit); /* its last words, or that the plugin had been started */
         if (unit->phase == PHASE_LAUNCHING && unit->failure.code)
                 systemd_unit_end(unit);
         else if (unit->phase < PHASE_ENDING)

@@ -261,4 +261,21 @@ TEST_F(Units, ManyAtOnceAllComeAndGo) {
         EXPECT_EQ(left(), "");
 }
 
+/* Their units end as failed ones, killed before they ran. */
+TEST_F(Units, OfPluginsThatWereStartingWhenTheDaemonLeftNothingIsLeft) {
+        for (int round = 0; round < 3; round++) {
+                ASSERT_TRUE(service.start());
+                Client caller(system_bus_address);
+                for (int i = 0; i < 5; i++) {
+                        std::string id = "starting-" + std::to_string(round) + "-" + std::to_string(i);
+
+                        bad_plugin(id);
+                        ASSERT_EQ(caller.host("Load", "sa{sv}", id.c_str(), 0).outcome(), "ok");
+                        ASSERT_EQ(caller.session(id, "SetActiveState", "sa{sv}", "active", 0).outcome(), "ok");
+                }
+                ASSERT_TRUE(service.stop());
+                EXPECT_EQ(left(), "");
+        }
+}
+
 } // namespace
