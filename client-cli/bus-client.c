@@ -303,6 +303,9 @@ int append_options(sd_bus_message *message, const char *key, ...) {
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+/* A bus takes only so many calls that are not answered yet from one connection; dbus-daemon on the system bus 128. */
+#define PENDING_MAX 100
+
 typedef struct Batch {
         Ctl *ctl;
         unsigned n_pending;
@@ -345,24 +348,34 @@ static int batch_send(BatchCall *call, const char *member, uint64_t timeout_usec
         return EXIT_OK;
 }
 
+/* Until fewer than N answers are waited for. False: nothing will come any more, which has been told. */
+static bool batch_wait(Batch *batch, unsigned n) {
+        Ctl *ctl = batch->ctl;
+
+        while (batch->n_pending >= n) {
+                int r = sd_bus_process(ctl->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(ctl->bus, UINT64_MAX);
+                if (r < 0 && r != -EINTR) {
+                        batch_result(batch, ctl_report(ctl, NULL, NULL, r));
+                        ctl->bus = sd_bus_close_unref(ctl->bus); /* nothing may call back into what is on the stack any more */
+                        return false;
+                }
+        }
+        return true;
+}
+
 int sessions_call(Ctl *ctl, char **ids, const char *member, uint64_t timeout_usec, FillCall fill, void *userdata) {
         Batch batch = { .ctl = ctl };
         g_autofree BatchCall *calls = g_new(BatchCall, g_strv_length(ids));
 
         for (size_t i = 0; ids[i]; i++) {
+                if (!batch_wait(&batch, PENDING_MAX))
+                        return batch.status;
                 calls[i] = (BatchCall){ .batch = &batch, .id = ids[i] };
                 batch_result(&batch, batch_send(&calls[i], member, timeout_usec, fill, userdata));
         }
-        while (batch.n_pending > 0) {
-                int r = sd_bus_process(ctl->bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(ctl->bus, UINT64_MAX);
-                if (r < 0 && r != -EINTR) {
-                        batch_result(&batch, ctl_report(ctl, NULL, NULL, r));
-                        ctl->bus = sd_bus_close_unref(ctl->bus); /* nothing may call back into `calls` any more */
-                        break;
-                }
-        }
+        (void) batch_wait(&batch, 1);
         return batch.status;
 }
 

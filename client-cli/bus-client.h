@@ -49,7 +49,7 @@ int ctl_get_owner(Ctl *ctl, char **ret);
 int ctl_new_event(Ctl *ctl, sd_event_signal_handler_t interrupted, void *userdata, sd_event **ret);
 
 /*
- * One call for each of several sessions, all in flight at once.
+ * One call for each of several sessions, as many in flight at once as a bus takes.
  */
 typedef int (*FillCall)(Ctl *ctl, sd_bus_message *message, void *userdata); /* appends arguments: 0 or -errno */
 

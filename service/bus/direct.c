@@ -262,12 +262,26 @@ static int peer_serve(DirectPeer *peer, int fd) {
 
 /* -- the sockets -- */
 
+static unsigned direct_count(const Direct *direct, uid_t uid) {
+        unsigned n = 0;
+
+        list_foreach(node, &direct->bus->connections) {
+                const Connection *connection = list_entry(node, Connection, connections);
+
+                n += connection->direct && connection->direct->uid == uid;
+        }
+        return n;
+}
+
 static int direct_refuse(const Direct *direct, uid_t uid, bool trusted, Charge *charge, PlugindError *error) {
         if (direct->n_peers >= DIRECT_MAX)
                 return plugind_error_set(error, PLUGIND_ERROR_LIMITS_EXCEEDED, "there are %u direct connections already", direct->n_peers);
         if (!trusted && direct->n_strangers >= DIRECT_STRANGERS_MAX)
                 return plugind_error_set(error, PLUGIND_ERROR_LIMITS_EXCEEDED, "there are %u direct connections of ordinary users already",
                                          direct->n_strangers);
+        if (!trusted && direct_count(direct, uid) >= DIRECT_STRANGER_MAX)
+                return plugind_error_set(error, PLUGIND_ERROR_LIMITS_EXCEEDED, "there are %u direct connections of that user already",
+                                         DIRECT_STRANGER_MAX);
         return quota_charge(host_quota(direct->bus->host), uid, QUOTA_CONNECTIONS, 1, charge, error);
 }
 

@@ -11,9 +11,11 @@
 
 #include "bus/connection.h"
 
-/* Of all uids together, and of those who may only look. Each uid has a quota as well (QUOTA_CONNECTIONS). */
+/* Of all uids together, and of those who may only look, of one and together: sd-bus takes up to 128 MiB of a message before anybody sees it.
+ * Each uid has a quota as well (QUOTA_CONNECTIONS). */
 #define DIRECT_MAX 2048
-#define DIRECT_STRANGERS_MAX 512
+#define DIRECT_STRANGER_MAX 16
+#define DIRECT_STRANGERS_MAX 128
 
 int direct_new(Bus *bus, Direct **ret);
 /* Ends every connection. */

@@ -14,20 +14,23 @@
 
 /* -- what is said to systemd -- */
 
-int systemd_tell(SystemdRuntime *runtime, const char *member, const char *types, ...) {
-        sd_bus_message *m = NULL;
+int systemd_call(SystemdUnit *unit, SystemdCall **ret, sd_bus_message_handler_t answered, const char *member, const char *types, ...) {
         va_list args;
-        int r = sd_bus_message_new_method_call(runtime->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, member);
+        int r;
 
         va_start(args, types);
-        if (r >= 0)
-                r = sd_bus_message_appendv(m, types, args);
+        r = systemd_calls_sendv(unit_runtime(unit)->calls, SYSTEMD_PATH, SYSTEMD_MANAGER, member, answered, unit, ret, types, args);
         va_end(args);
-        if (r >= 0)
-                r = sd_bus_message_set_expect_reply(m, false);
-        if (r >= 0)
-                r = sd_bus_send(runtime->bus, m, NULL);
-        sd_bus_message_unref(m);
+        return r;
+}
+
+int systemd_tell(SystemdRuntime *runtime, const char *member, const char *types, ...) {
+        va_list args;
+        int r;
+
+        va_start(args, types);
+        r = systemd_calls_sendv(runtime->calls, SYSTEMD_PATH, SYSTEMD_MANAGER, member, NULL, NULL, NULL, types, args);
+        va_end(args);
         return r;
 }
 
@@ -63,15 +66,14 @@ void systemd_unit_gone(SystemdUnit *unit) {
 static int on_reset_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         SystemdUnit *unit = userdata;
 
-        unit->stop = sd_bus_slot_unref(unit->stop);
+        unit->stop = NULL;
         systemd_unit_gone(unit);
         return 0;
 }
 
 /* The answer is waited for: systemd asks the bus who it is that speaks, and does nothing for who has left meanwhile. */
 void systemd_unit_stopped(SystemdUnit *unit) {
-        if (sd_bus_call_method_async(unit_runtime(unit)->bus, &unit->stop, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
-                                     on_reset_reply, unit, "s", unit->name) < 0)
+        if (systemd_call(unit, &unit->stop, on_reset_reply, "ResetFailedUnit", "s", unit->name) < 0)
                 systemd_unit_gone(unit);
 }
 
@@ -79,7 +81,7 @@ static int on_stop_reply(sd_bus_message *reply, void *userdata, sd_bus_error *er
         SystemdUnit *unit = userdata;
         const char *job;
 
-        unit->stop = sd_bus_slot_unref(unit->stop);
+        unit->stop = NULL;
         /* NoSuchUnit: it never was, or somebody has removed it. */
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "o", &job) < 0)
                 systemd_unit_gone(unit);
@@ -98,8 +100,7 @@ void systemd_unit_end(SystemdUnit *unit) {
         unit->exit = sd_event_source_disable_unref(unit->exit);
         launch_close(&unit->launch);
         (void) systemd_tell(runtime, "KillUnit", "ssi", unit->name, "all", SIGKILL);
-        if (sd_bus_call_method_async(runtime->bus, &unit->stop, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StopUnit", on_stop_reply,
-                                     unit, "ss", unit->name, "replace") < 0)
+        if (systemd_call(unit, &unit->stop, on_stop_reply, "StopUnit", "ss", unit->name, "replace") < 0)
                 (void) sd_event_source_set_enabled(runtime->unreachable, SD_EVENT_ONESHOT);
 }
 
@@ -192,7 +193,7 @@ static int on_property(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         UnitProperty property = (UnitProperty) (question - unit->questions);
         uint32_t pid = 0;
 
-        question->slot = sd_bus_slot_unref(question->slot);
+        question->call = NULL;
         if (sd_bus_message_is_method_error(reply, NULL))
                 (void) 0; /* what is not known stays unset */
         else if (property == EXEC_MAIN_CODE)
@@ -212,6 +213,20 @@ static int on_property(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+static int get_property(Question *question, const char *interface, const char *property) {
+        SystemdRuntime *runtime = unit_runtime(question->unit);
+        sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(runtime->bus, &m, SYSTEMD_NAME, question->unit->path, "org.freedesktop.DBus.Properties",
+                                               "Get");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", interface, property);
+        if (r >= 0)
+                r = systemd_calls_send(runtime->calls, m, on_property, question, &question->call);
+        sd_bus_message_unref(m);
+        return r;
+}
+
 static int ask(SystemdUnit *unit, UnitProperty property) {
         static const char *const names[][2] = {
                 [EXEC_MAIN_CODE] = { SYSTEMD_NAME ".Service", "ExecMainCode" },
@@ -222,12 +237,10 @@ static int ask(SystemdUnit *unit, UnitProperty property) {
         };
         Question *question = unit->questions + property;
 
-        if (question->slot)
+        if (question->call)
                 return -EBUSY;
         question->unit = unit;
-        return sd_bus_call_method_async(unit_runtime(unit)->bus, &question->slot, SYSTEMD_NAME, unit->path,
-                                        "org.freedesktop.DBus.Properties", "Get", on_property, question, "ss", names[property][0],
-                                        names[property][1]);
+        return get_property(question, names[property][0], names[property][1]);
 }
 
 void systemd_unit_ask_how_it_ended(SystemdUnit *unit) {

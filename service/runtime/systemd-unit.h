@@ -4,6 +4,7 @@
 
 #include "runtime/launch-host.h"
 #include "runtime/runtime.h"
+#include "runtime/systemd-calls.h"
 #include "runtime/systemd-message.h"
 
 #include <glib.h>
@@ -12,6 +13,7 @@ typedef struct SystemdRuntime {
         Runtime runtime;
         sd_event *event;
         sd_bus *bus;
+        SystemdCalls *calls;
         sd_bus_slot *job_removed, *disconnected;
         sd_event_source *unreachable; /* ends units that systemd cannot be told of any more */
         GHashTable *units;            /* name -> SystemdUnit */
@@ -32,7 +34,7 @@ typedef struct SystemdUnit SystemdUnit;
 
 typedef struct Question {
         SystemdUnit *unit;
-        sd_bus_slot *slot;
+        SystemdCall *call;
 } Question;
 
 struct SystemdUnit {
@@ -44,7 +46,7 @@ struct SystemdUnit {
         bool abandoned;       /* its owner has freed it: no callbacks, freed when gone */
         PlugindError failure; /* why it did not start */
         char *start_job, *stop_job;
-        sd_bus_slot *start, *stop;
+        SystemdCall *start, *stop;
         sd_event_source *status, *exit;
         pid_t pid; /* 0: not known yet */
         int pidfd;
@@ -60,6 +62,8 @@ static inline SystemdRuntime *unit_runtime(const SystemdUnit *unit) {
 
 /* systemd-end.c */
 
+/* Calls a method of the manager; the answer is for ANSWERED. */
+int systemd_call(SystemdUnit *unit, SystemdCall **ret, sd_bus_message_handler_t answered, const char *member, const char *types, ...);
 /* A method of the manager whose answer does not matter. */
 int systemd_tell(SystemdRuntime *runtime, const char *member, const char *types, ...);
 /* Asks for the main process; unit_watch() gets the answer. */

@@ -22,9 +22,9 @@
 void systemd_unit_destroy(SystemdUnit *unit) {
         g_hash_table_remove(unit_runtime(unit)->units, unit->name);
         for (size_t i = 0; i < _UNIT_PROPERTY_MAX; i++)
-                sd_bus_slot_unref(unit->questions[i].slot);
-        sd_bus_slot_unref(unit->start);
-        sd_bus_slot_unref(unit->stop);
+                systemd_call_forget(unit->questions[i].call);
+        systemd_call_forget(unit->start);
+        systemd_call_forget(unit->stop);
         sd_event_source_disable_unref(unit->status);
         sd_event_source_disable_unref(unit->exit);
         close_pair(unit->pidfd, -1);
@@ -123,7 +123,7 @@ static int on_start_reply(sd_bus_message *reply, void *userdata, sd_bus_error *e
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         const char *job;
 
-        unit->start = sd_bus_slot_unref(unit->start);
+        unit->start = NULL;
         if (e)
                 systemd_unit_set_failure(unit, PLUGIND_ERROR_START_FAILED, "systemd does not start the unit %s: %s", unit->name,
                                          e->message ?: e->name);
@@ -187,7 +187,7 @@ static int send_start(SystemdRuntime *runtime, const UnitSpec *spec, SystemdUnit
         int r = systemd_message_start(runtime->bus, spec, unit->name, unit->launch.control, runtime->user, &m);
 
         if (r >= 0)
-                r = sd_bus_call_async(runtime->bus, &unit->start, m, on_start_reply, unit, 0);
+                r = systemd_calls_send(runtime->calls, m, on_start_reply, unit, &unit->start);
         sd_bus_message_unref(m);
         close_pair(unit->launch.control, -1);
         unit->launch.control = -1;
@@ -264,11 +264,12 @@ static Runtime *systemd_runtime_free(Runtime *base) {
         SystemdRuntime *runtime = (SystemdRuntime *) base;
         g_autoptr(GList) units = g_hash_table_get_values(runtime->units);
 
-        (void) sd_bus_flush(runtime->bus); /* what was told to end does */
         for (GList *unit = units; unit; unit = unit->next) {
                 g_assert(((SystemdUnit *) unit->data)->abandoned);
                 systemd_unit_destroy(unit->data);
         }
+        systemd_calls_free(runtime->calls);
+        (void) sd_bus_flush(runtime->bus); /* what was told to end does */
         g_hash_table_unref(runtime->units);
         sd_bus_slot_unref(runtime->job_removed);
         sd_bus_slot_unref(runtime->disconnected);
@@ -328,6 +329,7 @@ int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Runtime **ret) 
                 .runtime = { &systemd_ops, .sandboxes = true, .makes_data_dir = !user, .logs_itself = true },
                 .event = sd_event_ref(event),
                 .bus = sd_bus_ref(bus),
+                .calls = systemd_calls_new(bus),
                 .units = g_hash_table_new(g_str_hash, g_str_equal),
                 .user = user,
         };

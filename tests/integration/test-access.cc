@@ -135,6 +135,21 @@ TEST_P(Access, ReadingIsForAll) {
                   "ok");
 }
 
+TEST_P(Access, WhoMayOnlyReadHasFewDirectConnections) {
+        std::string n = as_nobody_at(direct, [&](Client &) {
+                std::vector<std::unique_ptr<Client>> more;
+
+                try {
+                        for (int i = 0; i < 40; i++)
+                                more.push_back(std::make_unique<Client>(direct));
+                } catch (const std::exception &) {
+                }
+                return std::to_string(1 + more.size());
+        });
+        EXPECT_EQ(n, "16");
+        EXPECT_EQ(Client(direct).get_host("Sessions"), "1");
+}
+
 /* The first call that needs a right is held while the bus is asked; what was sent behind it must not overtake it. */
 TEST_P(Access, CallsOfAnUnknownCallerKeepTheirOrder) {
         NOT_INSTALLED("the policy of the bus refuses what needs a right before plugind hears of it");

@@ -171,4 +171,54 @@ TEST_F(Logs, AUsersOwnPluginsAreReadByThatUser) {
         run_as_user({ "systemctl", "--user", "stop", "plugind.service" });
 }
 
+/* dbus-daemon refuses a connection's 129th call that waits for an answer: of pluginctl, and of plugind to systemd. */
+class Many : public Logs {
+      protected:
+        /* 150 of them, loaded. */
+        std::vector<std::string> load(const std::string &name, const std::string &manifest_text) {
+                std::vector<std::string> line = { "pluginctl", "load", "-q" }, ids;
+
+                for (int i = 0; i < 150; i++) {
+                        ids.push_back(name + "-" + std::to_string(i));
+                        manifest(ids.back(), manifest_text);
+                }
+                line.insert(line.end(), ids.begin(), ids.end());
+                Outcome outcome = run(line);
+                EXPECT_EQ(outcome.status, 0) << outcome.err;
+                return ids;
+        }
+        static Outcome start(std::vector<std::string> ids) {
+                ids.insert(ids.begin(), { "pluginctl", "start" });
+                return run(ids);
+        }
+};
+
+TEST_F(Many, FailAtOnceAndEachIsTold) {
+        Outcome outcome = start(load("mute", R"({"manifestVersion": 1, "command": "/bin/sleep", "args": ["60"], "dialect": "plugind",)"
+                                             R"( "timeouts": {"start": 1}, "restart": {"policy": "never"},)"
+                                             R"( "sandbox": {"profile": "trusted"}})"));
+        size_t n = 0;
+
+        EXPECT_EQ(outcome.status, 1);
+        for (size_t at = 0; (at = outcome.err.find(" within 1 s\n", at)) != std::string::npos; at++)
+                n++;
+        EXPECT_EQ(n, 150u) << outcome.err;
+        EXPECT_EQ(outcome.err.find("pending"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Many, RunAndNoneIsLeftWhenTheServiceIsStopped) {
+        Outcome outcome = start(load("cat", R"({"manifestVersion": 1, "command": "/bin/cat", "dialect": "jsonrpc",)"
+                                            R"( "sandbox": {"profile": "trusted"}})"));
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        EXPECT_EQ(units_like("plugind-trusted-cat-*.service").size(), 150u);
+        outcome = run({ "pluginctl", "top", "-d50ms", "--json=short" });
+        EXPECT_EQ(outcome.status, 0) << outcome.err;
+        size_t unknown = 0;
+        for (size_t at = 0; (at = outcome.out.find(".service\",\"memory\":null", at)) != std::string::npos; at++)
+                unknown++;
+        EXPECT_EQ(unknown, 0u) << outcome.out;
+        EXPECT_TRUE(service.stop());
+        EXPECT_TRUE(client->poll([] { return leftovers().empty(); })) << leftovers(); /* systemd forgets them a moment later */
+}
+
 } // namespace
