@@ -20,6 +20,8 @@
 #define UNREAD_BYTES_STRANGER_MAX (1024 * 1024)
 /* With so many, signals most of them, somebody who may only look is disconnected at once. */
 #define UNREAD_MESSAGES_STRANGER_END 8192
+/* In the kernel; sd-bus asks for 8 MiB. */
+#define SEND_BUFFER_BYTES (256 * 1024)
 /* When there is no descriptor or no memory for a connection. */
 #define ACCEPT_AGAIN_USEC USEC_PER_SEC
 
@@ -258,6 +260,8 @@ static int peer_serve(DirectPeer *peer, int fd) {
                 r = direct_driver_add(peer);
         if (r >= 0)
                 r = sd_bus_start(sd_bus);
+        if (r >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SEND_BUFFER_BYTES }, sizeof(int)) < 0)
+                r = -errno;
         if (r >= 0)
                 r = sd_event_add_io(bus->config.event, &peer->io, fd, EPOLLIN, peer_on_io, peer);
         if (r >= 0)

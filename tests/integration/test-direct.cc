@@ -385,7 +385,7 @@ std::string stream(const std::string &address, const std::atomic<bool> &go) {
 
 /* Far behind all the time, for as long as GO is, but never at rest. */
 std::string read_slowly(int fd, const std::string &questions, const std::atomic<bool> &go) {
-        char buffer[32768];
+        char buffer[16384];
 
         if (!write_all(fd, questions))
                 return "cannot write";
