@@ -120,11 +120,11 @@ TEST_P(OrdinaryUser, MayCallWhatLooksAndNothingElse) {
                 members(interface, methods, unused);
                 EXPECT_GE(methods.size(), 7u);
                 for (const auto &[member, signature] : methods) {
-                        const std::string name = interface + "." + member, types = signature;
+                        const std::string method = member, types = signature, name = interface + "." + member;
                         EXPECT_EQ(for_all.count(name) + for_root.count(name), 1u) << name << ": who may? say it in this test";
                         std::string outcome = as_user([&] {
                                 Client client(GetParam());
-                                return call(client, interface, member, types).outcome();
+                                return call(client, interface, method, types).outcome();
                         });
                         if (for_all.count(name))
                                 EXPECT_EQ(outcome, "ok") << name;
