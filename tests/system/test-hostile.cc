@@ -458,6 +458,21 @@ TEST_F(Hostile, AForkBombIsItsOwnAlone) {
         all_are_who_they_were();
 }
 
+/* While it forks as fast as it can. */
+TEST_F(Hostile, AForkBombEndsWithIt) {
+        load("\"sandbox\": {\"tasksMax\": 200}");
+        std::string unit = client->get("hostile", "Unit");
+        Client::Pending pending = begin("fork-bomb", "\"seconds\": 60");
+
+        ASSERT_TRUE(client->poll([&] { return processes_of(unit).size() > 100; }));
+        ASSERT_EQ(client->host("Unload", "sa{sv}", "hostile", 0).outcome(), "ok");
+        EXPECT_TRUE(client->wait(pending));
+        EXPECT_FALSE(pending->ok());
+        EXPECT_EQ(processes_of(unit).size(), 0u);
+        EXPECT_TRUE(client->poll([&] { return unit_property(unit, "LoadState") == "not-found"; }));
+        neighbours_notice_nothing("the end of a fork bomb");
+}
+
 TEST_F(Hostile, WhoFillsTheMemoryIsKilledAndNobodyElse) {
         if (!controller_works("memory"))
                 GTEST_SKIP() << "this container has no memory controller to give: limits are accepted and do nothing";
