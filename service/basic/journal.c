@@ -20,8 +20,8 @@ static int add_match(sd_journal *journal, const char *field, const char *value) 
         return sd_journal_add_match(journal, match, 0);
 }
 
-/* What plugind wrote of the session (or whoever else runs as it), or what a unit in its slice did. The journal takes LogExtraFields= from the
- * system's manager alone: lines of a user's units are known by their identifier. */
+/* What plugind wrote of the session (or whoever else runs as it), or what a unit in its slice did, under the identifier that it was started
+ * with: a plugin cannot choose another for its stderr, and reaches the journal by no other way. */
 static int add_matches(sd_journal *journal, const char *session, uid_t uid, bool user) {
         g_autofree char *uid_text = g_strdup_printf("%u", (unsigned) uid);
         int r = add_match(journal, "PLUGIND_SESSION", session);
@@ -31,7 +31,7 @@ static int add_matches(sd_journal *journal, const char *session, uid_t uid, bool
         if (r >= 0)
                 r = sd_journal_add_disjunction(journal);
         if (r >= 0)
-                r = add_match(journal, user ? "SYSLOG_IDENTIFIER" : "PLUGIND_SESSION", session);
+                r = add_match(journal, "SYSLOG_IDENTIFIER", session);
         if (r >= 0)
                 r = add_match(journal, user ? "_SYSTEMD_USER_SLICE" : "_SYSTEMD_SLICE", SLICE);
         if (r >= 0 && user)

@@ -19,10 +19,8 @@ static const struct {
         const char *name;
         uint64_t limit;
 } resources[_QUOTA_MAX] = {
-        [QUOTA_REQUESTS] = { "requests", 65536 },
-        [QUOTA_BYTES] = { "waiting-bytes", UINT64_C(256) * 1024 * 1024 },
-        [QUOTA_SESSIONS] = { "sessions", 16384 },
-        [QUOTA_SUBSCRIPTIONS] = { "subscriptions", 65536 },
+        [QUOTA_REQUESTS] = { "requests", 65536 },     [QUOTA_BYTES] = { "waiting-bytes", UINT64_C(256) * 1024 * 1024 },
+        [QUOTA_SESSIONS] = { "sessions", 16384 },     [QUOTA_SUBSCRIPTIONS] = { "subscriptions", 65536 },
         [QUOTA_CONNECTIONS] = { "connections", 256 },
 };
 

@@ -182,10 +182,11 @@ static int append_sandbox(sd_bus_message *m, const UnitSpec *spec, bool user) {
         return r < 0 ? r : append_system_calls(m, sandbox->syscalls);
 }
 
-/* stderr goes to the journal by itself, so that it needs no plugind. StandardOutput= would follow StandardInput= if nothing were said.
+/* stderr goes to the journal by itself, so that it needs no plugind; its lines are known by identifier and slice, since for LogExtraFields=
+ * systemd 252 leaves a file behind in /run/systemd/units for each unit. StandardOutput= would follow StandardInput= if nothing were said.
  * A unit that has ended stays as it is until it is stopped: a daemon that was not there can still read how it ended. */
 static int append_service(sd_bus_message *m, const UnitSpec *spec, int control) {
-        g_autofree char *description = g_strdup_printf("plugin %s", spec->session), *field = NULL;
+        g_autofree char *description = g_strdup_printf("plugin %s", spec->session);
         const char *const texts[][2] = {
                 { "Description", description },
                 { "Slice", SYSTEMD_SLICE },
@@ -209,13 +210,6 @@ static int append_service(sd_bus_message *m, const UnitSpec *spec, int control) 
                 r = append(m, "TimeoutStopUSec", "t", spec->stop_usec);
         if (r >= 0)
                 r = append(m, "StandardInputFileDescriptor", "h", control);
-        if (r >= 0)
-                r = open_list(m, "LogExtraFields", "aay", "ay");
-        field = g_strconcat("PLUGIND_SESSION=", spec->session, NULL);
-        if (r >= 0)
-                r = sd_bus_message_append_array(m, 'y', field, strlen(field));
-        if (r >= 0)
-                r = close_list(m);
         return r < 0 ? r : append(m, "ExecStart", "a(sasb)", 1, PLUGIND_EXEC, 1, PLUGIND_EXEC, false);
 }
 

@@ -308,11 +308,10 @@ bool Daemon::wait_counts(int fds, int children) {
         return false;
 }
 
-/* The source folder is there too. */
-static std::string visible(const std::string &path) {
-        const std::string root = SOURCE_ROOT;
+std::string visible(const std::string &path) {
+        const std::string root = SOURCE_ROOT "/";
 
-        return booted() ? "/opt/plugind-test/source" + path.substr(root.size()) : path;
+        return booted() && path.find(root) == 0 ? "/opt/plugind-test/source/" + path.substr(root.size()) : path;
 }
 
 std::string bad_plugin_program() {

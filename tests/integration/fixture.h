@@ -112,7 +112,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
         bool expect_failure = false; /* the test itself looks at how the daemon ends */
 };
 
-/* As plugins see them: below folders that no sandbox hides. */
+/* As plugins see them: below folders that no sandbox hides. A path in the source folder is there too. */
+std::string visible(const std::string &path);
 std::string bad_plugin_program();
 std::string echo_python_program();
 std::string plugind_program();

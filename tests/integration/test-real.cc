@@ -75,7 +75,7 @@ class Real : public Daemon {
                 short_manifest("everything", "{\n"
                                              "    \"manifestVersion\": 1,\n"
                                              "    \"command\": \"" +
-                                                     std::string(getenv("PLUGIND_TEST_MCP_SERVER")) +
+                                                     visible(getenv("PLUGIND_TEST_MCP_SERVER")) +
                                                      "\",\n"
                                                      "    \"args\": [\"stdio\"],\n"
                                                      "    \"dialect\": \"mcp\",\n"

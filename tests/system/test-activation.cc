@@ -195,6 +195,34 @@ TEST_F(Activation, TenThousandCallsOverLeavingsAndStartsAreAllAnswered) {
         EXPECT_TRUE(service.wait("ActiveState", "inactive"));
 }
 
+/* The bus is held, so that a call and the release of the name are on their way at the same time. Which one it takes first is its choice: in the
+ * one case systemd starts the daemon since it ended with 75, in the other since the bus wants it. */
+TEST_F(Activation, WhatIsLoadedWhileItLeavesIsThere) {
+        Client client(system_bus_address);
+        std::vector<pid_t> bus = processes_of("dbus.service");
+        size_t n = 0;
+
+        ASSERT_FALSE(bus.empty());
+        bad_plugin("x", "jsonrpc", "good", "\"sandbox\": {\"profile\": \"trusted\"}");
+        service.configure({ "--system", "--exit-idle=0.5" });
+        for (int attempt = 0; attempt < 40 && n < 3; attempt++) {
+                ASSERT_EQ(client.get_host("Sessions"), "0");
+                for (pid_t pid : bus)
+                        kill(pid, SIGSTOP);
+                Client::Pending pending = client.host_async("Load", "sa{sv}", "x", 0);
+                bool leaving = service.wait("ActiveState", "deactivating");
+                for (pid_t pid : bus)
+                        kill(pid, SIGCONT);
+                ASSERT_TRUE(leaving);
+                client.wait(pending);
+                ASSERT_EQ(pending->outcome(), "ok");
+                ASSERT_EQ(client.send("x", "echo", "[1]"), "[1]");
+                ASSERT_EQ(client.host("Unload", "sa{sv}", "x", 0).outcome(), "ok");
+                n = count("Scheduled restart job");
+        }
+        EXPECT_GE(n, 3u);
+}
+
 TEST_F(Activation, RestartingTheSocketTakesTheServiceAlong) {
         ASSERT_EQ(run(busctl("--address=" + direct)).status, 0);
         ASSERT_TRUE(socket.restart());

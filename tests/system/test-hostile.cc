@@ -512,13 +512,14 @@ TEST_F(Hostile, ItsLogIsItsOwn) {
         load();
         expect({ "mount", "", "EPERM" });
         expect({ "kill", "\"pid\": " + daemon_pid, "EPERM" });
-        for (const std::string &match : { std::string("PLUGIND_SESSION=hostile"), "_SYSTEMD_UNIT=" + client->get("hostile", "Unit") }) {
+        for (const std::string &match :
+             { std::string("_SYSTEMD_SLICE=plugind.slice"), "_SYSTEMD_UNIT=" + client->get("hostile", "Unit") }) {
                 std::string log = journal_since({ match, "SYSLOG_IDENTIFIER=hostile" });
 
                 EXPECT_NE(log.find("tried mount {}: EPERM"), std::string::npos) << log;
                 EXPECT_NE(log.find("tried kill {\"pid\": " + daemon_pid + "}: EPERM"), std::string::npos) << log;
         }
-        EXPECT_EQ(journal_since({ "PLUGIND_SESSION=neighbour" }).find("tried"), std::string::npos);
+        EXPECT_EQ(journal_since({ "SYSLOG_IDENTIFIER=neighbour" }).find("tried"), std::string::npos);
 }
 
 /* All of strict but for the network. */

@@ -63,7 +63,8 @@ TEST_F(Logs, StderrOfAUnitIsReadFromTheJournal) {
 
 TEST_F(Logs, AnybodyMayForgeAFieldAndIsNotBelieved) {
         say("true");
-        ASSERT_EQ(run_as_user({ "logger", "--journald" }, {}, "MESSAGE=forged\nPLUGIND_SESSION=talker\n").status, 0);
+        ASSERT_EQ(run_as_user({ "logger", "--journald" }, {}, "MESSAGE=forged\nPLUGIND_SESSION=talker\nSYSLOG_IDENTIFIER=talker\n").status,
+                  0);
         expect_logged(" talker: true\n");
         ASSERT_TRUE(client->poll([&] { return journal({ "PLUGIND_SESSION=talker" }).find("forged") != std::string::npos; }));
         EXPECT_EQ(logs().find("forged"), std::string::npos) << logs();

@@ -116,8 +116,8 @@ TEST_F(Servers, AnEchoInPythonUnderStrict) {
         EXPECT_EQ(client->send("python", "progress", R"({"steps": 2})"), R"({"steps":2})");
         EXPECT_TRUE(client->take("Notification"));
         client->send("python", "log", R"({"level": 4, "message": "said in the sandbox"})");
-        EXPECT_TRUE(
-                client->poll([&] { return journal_since({ "PLUGIND_SESSION=python" }).find("said in the sandbox") != std::string::npos; }));
+        EXPECT_TRUE(client->poll(
+                [&] { return journal_since({ "SYSLOG_IDENTIFIER=python" }).find("said in the sandbox") != std::string::npos; }));
         ran_well("python");
 }
 

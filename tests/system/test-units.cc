@@ -33,6 +33,10 @@ class Units : public SystemTest {
                 EXPECT_NE(text.find(part), std::string::npos) << text;
         }
 
+        /* What process 1 keeps of units for others to read. */
+        static std::string state_files() {
+                return run({ "sh", "-c", "ls -a /run/systemd/units /run/systemd/transient 2>/dev/null | grep plugind- || true" }).out;
+        }
         /* What is over is forgotten by systemd a moment after we are told. */
         std::string left() {
                 client->poll([] { return leftovers().empty(); });
@@ -120,8 +124,10 @@ TEST_F(Units, StopAndUnloadLeaveNothing) {
         EXPECT_TRUE(client->poll([&] { return unit_property(name, "LoadState") == "not-found"; }));
         EXPECT_EQ(left(), "");
         ASSERT_EQ(client->session("stops", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1).outcome(), "ok");
+        EXPECT_NE(state_files(), "");
         ASSERT_EQ(client->host("Unload", "sa{sv}", "stops", 0).outcome(), "ok");
         EXPECT_EQ(left(), "");
+        EXPECT_EQ(state_files(), "");
 }
 
 TEST_F(Units, ADaemonThatStopsWhilePluginsStartLeavesNothing) {
