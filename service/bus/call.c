@@ -51,9 +51,10 @@ int call_on_session(sd_bus_message *message, void *userdata, sd_bus_error *error
 static void reply_error(sd_bus_message *message, const sd_bus_error *error) {
         int r = sd_bus_reply_method_error(message, error);
 
-        if (r < 0) {
+        if (r < 0 && r != -ENOTCONN && r != -ECONNRESET) { /* the end of the connection is told, or not worth a word, elsewhere */
                 errno = -r;
-                log_warning("Cannot answer %s of %s: %m", sd_bus_message_get_member(message), sd_bus_message_get_sender(message));
+                log_warning("Cannot answer %s of %s: %m", sd_bus_message_get_member(message),
+                            sd_bus_message_get_sender(message) ?: "a direct connection");
         }
 }
 

@@ -98,7 +98,7 @@ static void peer_watch(DirectPeer *peer) {
                 peer->doomed = true;
         if (peer->full)
                 peer_wait(peer, WAITING_READ);
-        if (peer->doomed)
+        if (peer->doomed || sd_bus_is_open(peer->connection->sd_bus) <= 0)
                 (void) sd_event_source_set_enabled(peer->more, SD_EVENT_ONESHOT);
         (void) sd_event_source_set_io_events(peer->io, (uint32_t) (events < 0 ? 0 : peer->full ? events & ~EPOLLIN : events));
 }
@@ -132,6 +132,17 @@ static Waiting peer_waits_for(const DirectPeer *peer, bool half) {
         return half ? WAITING_WHOLE_MESSAGE : WAITING_NOT;
 }
 
+/* Who moves on, however slowly, has all the time again. */
+static void peer_wait_on(DirectPeer *peer, bool half, bool message_came) {
+        Waiting waiting = peer_waits_for(peer, half);
+        uint64_t unread = peer_unread(peer);
+
+        if (waiting == WAITING_READ ? unread < peer->unread : message_came)
+                peer_wait(peer, WAITING_NOT);
+        peer_wait(peer, waiting);
+        peer->unread = unread;
+}
+
 /*
  * Processes what there is, fairly; sd-bus writes before it reads. It reads a message to its end and not a byte beyond, but for what came with
  * the handshake: so when nothing is behind a message it is not asked again, and whatever it reads without coming to an end is half a message.
@@ -139,6 +150,7 @@ static Waiting peer_waits_for(const DirectPeer *peer, bool half) {
 static void peer_turn(DirectPeer *peer, bool readable) {
         sd_bus *sd_bus = peer->connection->sd_bus;
         bool first = !peer->greeted, half = peer->waiting == WAITING_WHOLE_MESSAGE;
+        unsigned n_messages = peer->n_messages;
         int r, n = 0;
 
         do {
@@ -158,8 +170,8 @@ static void peer_turn(DirectPeer *peer, bool readable) {
         }
         if (r > 0)
                 (void) sd_event_source_set_enabled(peer->more, SD_EVENT_ONESHOT);
-        else
-                peer_wait(peer, peer_waits_for(peer, half));
+        if (r == 0 || peer->waiting == WAITING_READ)
+                peer_wait_on(peer, half, peer->n_messages != n_messages);
         peer_watch(peer);
 }
 
@@ -174,7 +186,7 @@ static int peer_on_more(sd_event_source *source, void *userdata) {
         if (peer->doomed) {
                 log_info("User %u on connection %s does not read what it is sent: disconnected", (unsigned) peer->uid, peer->name);
                 peer_end(peer);
-        } else if (!peer->full)
+        } else if (!peer->full || sd_bus_is_open(peer->connection->sd_bus) <= 0)
                 peer_turn(peer, true);
         return 0;
 }

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "fixture.h"
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 namespace {
@@ -365,8 +367,49 @@ TEST_P(Direct, GarbageIsTheEndOfItsConnection) {
         }
 }
 
+/* Half a message at the end of nearly every turn, for as long as GO is. */
+std::string stream(const std::string &address, const std::atomic<bool> &go) {
+        std::string params = "[\"" + std::string(200'000, 'x') + "\"]", outcome = "ok";
+        std::deque<Client::Pending> answers;
+        Client client(address);
+
+        while (go && outcome == "ok") {
+                while (answers.size() < 8)
+                        answers.push_back(client.session_async("x", "Send", "ssa{sv}", "echo", params.c_str(), 0));
+                client.wait(answers.front());
+                outcome = answers.front()->outcome();
+                answers.pop_front();
+        }
+        return outcome;
+}
+
+/* Far behind all the time, for as long as GO is, but never at rest. */
+std::string read_slowly(int fd, const std::string &questions, const std::atomic<bool> &go) {
+        char buffer[32768];
+
+        if (!write_all(fd, questions))
+                return "cannot write";
+        while (go) {
+                if (read(fd, buffer, sizeof(buffer)) <= 0)
+                        return "disconnected";
+                usleep(100'000);
+        }
+        return "ok";
+}
+
 /* Nothing of this may take longer than its bound, while everybody else is answered. */
 TEST_P(Direct, WhoKeepsItWaitingIsDisconnected) {
+        std::string questions, ends_of_streams[2];
+        std::atomic<bool> go = true;
+        int slow = raw();
+
+        for (unsigned i = 1; i < 700; i++)
+                questions += message("org.plugind1", session_path("x").c_str(), "org.freedesktop.DBus.Introspectable", "Introspect",
+                                     nullptr, i);
+        ASSERT_TRUE(write_all(slow, handshake()));
+        ASSERT_TRUE(comes(slow, "OK "));
+        std::thread streamer([&] { ends_of_streams[0] = stream(direct, go); });
+        std::thread reader([&] { ends_of_streams[1] = read_slowly(slow, questions, go); });
         std::string half = message("org.plugind1", "/org/plugind1", "org.plugind1.Host", "ListSessions");
         int silent = raw(), half_way = raw(), deaf = raw();
         ssize_t sent = 0;
@@ -397,8 +440,25 @@ TEST_P(Direct, WhoKeepsItWaitingIsDisconnected) {
         })) << daemon.output();
         EXPECT_TRUE(ends(deaf));
         EXPECT_EQ(client.send("x", "echo", "[3]"), "[3]");
+        go = false;
+        streamer.join();
+        reader.join();
+        EXPECT_EQ(ends_of_streams[0], "ok");
+        EXPECT_EQ(ends_of_streams[1], "ok");
+        close(slow);
         for (int fd : { silent, half_way, deaf })
                 close(fd);
+}
+
+TEST_P(Direct, WhoCannotBeWrittenToIsGone) {
+        int before = settled_fds(), children = daemon.children(), fd = raw();
+
+        ASSERT_TRUE(write_all(fd, handshake() + hello()));
+        ASSERT_TRUE(comes(fd, ":direct."));
+        ASSERT_EQ(shutdown(fd, SHUT_RD), 0);
+        ASSERT_TRUE(write_all(fd, message("org.plugind1", "/org/plugind1", "org.freedesktop.DBus.Peer", "Ping", nullptr, 2)));
+        EXPECT_TRUE(wait_counts(before, children));
+        close(fd);
 }
 
 TEST_P(Direct, ASlowReaderLosesNothing) {
