@@ -175,14 +175,18 @@ TEST_P(OrdinaryUser, ReadsAllPropertiesAndSetsNone) {
 }
 
 TEST_P(OrdinaryUser, LooksAroundWithTheToolsThereAre) {
-        for (const char *const *call : {
-                     (const char *const[]){ "org.freedesktop.DBus.Introspectable", "Introspect" },
-                     (const char *const[]){ "org.freedesktop.DBus.Peer", "Ping" },
-                     (const char *const[]){ "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
-             })
-                EXPECT_EQ(as_user([&] { return Client(GetParam()).call("org.plugind1", "/org/plugind1", call[0], call[1], "").outcome(); }),
+        const std::pair<const char *, const char *> calls[] = {
+                { "org.freedesktop.DBus.Introspectable", "Introspect" },
+                { "org.freedesktop.DBus.Peer", "Ping" },
+                { "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
+        };
+
+        for (const auto &call : calls)
+                EXPECT_EQ(as_user([&] {
+                                  return Client(GetParam()).call("org.plugind1", "/org/plugind1", call.first, call.second, "").outcome();
+                          }),
                           "ok")
-                        << call[1];
+                        << call.second;
         for (const char *verb : { "tree", "introspect", "get-property" }) {
                 std::vector<std::string> line = { "busctl", "--address=" + std::string(GetParam()), verb, "org.plugind1" };
                 if (std::string(verb) != "tree")
