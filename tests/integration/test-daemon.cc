@@ -124,6 +124,7 @@ TEST_P(Program, SessionsAreRememberedAndRunAgain) {
 TEST_P(Program, ASecondOneSaysThatTheNameIsTakenAndByWhom) {
         bad_plugin("x", "jsonrpc", "good", "\"activation\": \"boot\"");
         start();
+        EXPECT_TRUE(Client(address()).wait_property("x", "ReportedState", "active"));
         char *state = temporary_folder_new();
         auto [status, output] = run({ "--user", "--log-target=stderr", std::string("--state-dir=") + state },
                                     { { "DBUS_SESSION_BUS_ADDRESS", address() }, { "PLUGIND_PLUGIN_PATH", plugin_folder() } });

@@ -204,11 +204,12 @@ def raw_pair(params):
 
 @attempt
 def reconnected_pair(params):
-    """The ends of other pairs are connected for good."""
-    for kind in (socket.SOCK_STREAM,):
-        one, _ = socket.socketpair(socket.AF_UNIX, kind)
+    """The ends of other pairs are connected for good, even when the other one is gone."""
+    for kind, name in ((socket.SOCK_STREAM, "path"), (socket.SOCK_SEQPACKET, "seqpacket")):
+        one, two = socket.socketpair(socket.AF_UNIX, kind)
+        two.close()
         try:
-            one.connect(params["path"])
+            one.connect(params[name])
             return "connected"
         except OSError as e:
             if e.errno != errno.EISCONN:

@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char abstract_name[] = "plugind-hostile-target";
-const std::string socket_file = "/srv/plugind-test/target.socket", stream_file = "/srv/plugind-test/target.stream";
+const std::string socket_file = "/srv/plugind-test/target.socket", stream_file = "/srv/plugind-test/target.stream",
+                  packet_file = "/srv/plugind-test/target.packets";
 /* Who of the neighbours is still waiting after this is disturbed. Other tests share the machine. */
 constexpr auto normal_time = std::chrono::seconds(3);
 
@@ -197,7 +198,8 @@ class Hostile : public SystemTest {
 };
 
 void Hostile::no_sockets() {
-        Target abstract_target(abstract_name), file_target(socket_file), stream_target(stream_file, SOCK_STREAM);
+        Target abstract_target(abstract_name), file_target(socket_file), stream_target(stream_file, SOCK_STREAM),
+                packet_target(packet_file, SOCK_SEQPACKET);
 
         for (const char *kind : { "packet", "vsock", "alg", "unix", "unix-datagram", "bluetooth", "xdp" })
                 expect({ "socket-" + std::string(kind), "", "EAFNOSUPPORT" });
@@ -207,7 +209,8 @@ void Hostile::no_sockets() {
                                        std::string("/run/systemd/notify"), std::string("/dev/log") })
                 expect({ "datagram-pair", path(to), "EPERM" });
         expect({ "raw-pair", "", "EPERM" });
-        expect({ "reconnected-pair", path(stream_file), "EISCONN" });
+        expect({ "reconnected-pair", path(stream_file) + ", \"seqpacket\": " + text_json(packet_file), "EISCONN" });
+        expect({ "stdio-socket", "\"fd\": 2, " + path(stream_file), "EISCONN" }); /* the journal's */
         expect({ "socket-pair", "", "done" });
         for (const char *name :
              { "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/notify", "/run/systemd/journal/stdout",
@@ -216,6 +219,7 @@ void Hostile::no_sockets() {
         EXPECT_EQ(abstract_target.received() + file_target.received(), "");
         fs::remove(socket_file);
         fs::remove(stream_file);
+        fs::remove(packet_file);
 }
 
 /* Signals must be EPERM: what cannot be seen could still be guessed. */
@@ -246,7 +250,9 @@ TEST_F(Hostile, NobodyElsesProcess) {
         for (const std::string &pid : { daemon_pid, neighbour_pid, std::string("1") })
                 no_other_processes(pid);
         expect({ "kill-all", "", "done" }); /* of its own */
-        expect({ "open-terminals", "", "done: " });
+        /* Neither others' nor new ones, of which the machine has only so many. */
+        expect({ "open-terminals", "", "EACCES" });
+        expect({ "write", path("/dev/ptmx"), "EACCES" });
         all_are_who_they_were();
 }
 
@@ -299,7 +305,7 @@ TEST_F(Hostile, NobodyElsesFile) {
         /* Whatever there is in the tree. */
         std::string writable = attempt("writable");
         EXPECT_EQ(writable,
-                  "done: /dev/full /dev/mqueue /dev/null /dev/pts/ptmx /dev/random /dev/shm /dev/tty /dev/urandom /dev/zero "
+                  "done: /dev/full /dev/mqueue /dev/null /dev/random /dev/shm /dev/tty /dev/urandom /dev/zero "
                   "/proc/pressure/cpu /proc/pressure/io /proc/pressure/memory /tmp /var/lib/private/plugind-data/hostile /var/tmp");
         expect({ "descriptors", "", "done: 0=pipe 1=pipe 2=socket" });
         all_are_who_they_were();
@@ -378,6 +384,9 @@ void Hostile::no_kernel() {
                 expect({ "write", path(name), "EACCES | EROFS | ENOENT | EPERM" });
         for (const char *name : { "/proc/kcore", "/proc/kmsg", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/console" })
                 expect({ "read", path(name), "EACCES | ENOENT | EPERM" });
+        /* Where memory is short it is the first to go. */
+        expect({ "read", path("/proc/self/oom_score_adj"), "done: b'500\\\\n'" });
+        expect({ "write", path("/proc/self/oom_score_adj") + ", \"text\": \"-1000\"", "EACCES" });
         expect({ "foreign-call", "", "killed by SIGSYS | killed by SIGSEGV" });
         expect({ "x32-call", "", "killed by SIGSYS | ENOSYS | EPERM" });
 }
@@ -447,6 +456,21 @@ TEST_F(Hostile, AForkBombIsItsOwnAlone) {
         EXPECT_EQ(pending->text.rfind("\"EAGAIN: ", 0), 0u) << pending->text;
         EXPECT_LE(atoi(pending->text.c_str() + strlen("\"EAGAIN: ")), 200);
         all_are_who_they_were();
+}
+
+/* While it forks as fast as it can. */
+TEST_F(Hostile, AForkBombEndsWithIt) {
+        load("\"sandbox\": {\"tasksMax\": 200}");
+        std::string unit = client->get("hostile", "Unit");
+        Client::Pending pending = begin("fork-bomb", "\"seconds\": 60");
+
+        ASSERT_TRUE(client->poll([&] { return processes_of(unit).size() > 100; }));
+        ASSERT_EQ(client->host("Unload", "sa{sv}", "hostile", 0).outcome(), "ok");
+        EXPECT_TRUE(client->wait(pending));
+        EXPECT_FALSE(pending->ok());
+        EXPECT_EQ(processes_of(unit).size(), 0u);
+        EXPECT_TRUE(client->poll([&] { return unit_property(unit, "LoadState") == "not-found"; }));
+        neighbours_notice_nothing("the end of a fork bomb");
 }
 
 TEST_F(Hostile, WhoFillsTheMemoryIsKilledAndNobodyElse) {

@@ -120,11 +120,11 @@ TEST_P(OrdinaryUser, MayCallWhatLooksAndNothingElse) {
                 members(interface, methods, unused);
                 EXPECT_GE(methods.size(), 7u);
                 for (const auto &[member, signature] : methods) {
-                        const std::string name = interface + "." + member, types = signature;
+                        const std::string method = member, types = signature, name = interface + "." + member;
                         EXPECT_EQ(for_all.count(name) + for_root.count(name), 1u) << name << ": who may? say it in this test";
                         std::string outcome = as_user([&] {
                                 Client client(GetParam());
-                                return call(client, interface, member, types).outcome();
+                                return call(client, interface, method, types).outcome();
                         });
                         if (for_all.count(name))
                                 EXPECT_EQ(outcome, "ok") << name;
@@ -175,14 +175,18 @@ TEST_P(OrdinaryUser, ReadsAllPropertiesAndSetsNone) {
 }
 
 TEST_P(OrdinaryUser, LooksAroundWithTheToolsThereAre) {
-        for (const char *const *call : {
-                     (const char *const[]){ "org.freedesktop.DBus.Introspectable", "Introspect" },
-                     (const char *const[]){ "org.freedesktop.DBus.Peer", "Ping" },
-                     (const char *const[]){ "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
-             })
-                EXPECT_EQ(as_user([&] { return Client(GetParam()).call("org.plugind1", "/org/plugind1", call[0], call[1], "").outcome(); }),
+        const std::pair<const char *, const char *> calls[] = {
+                { "org.freedesktop.DBus.Introspectable", "Introspect" },
+                { "org.freedesktop.DBus.Peer", "Ping" },
+                { "org.freedesktop.DBus.ObjectManager", "GetManagedObjects" },
+        };
+
+        for (const auto &call : calls)
+                EXPECT_EQ(as_user([&] {
+                                  return Client(GetParam()).call("org.plugind1", "/org/plugind1", call.first, call.second, "").outcome();
+                          }),
                           "ok")
-                        << call[1];
+                        << call.second;
         for (const char *verb : { "tree", "introspect", "get-property" }) {
                 std::vector<std::string> line = { "busctl", "--address=" + std::string(GetParam()), verb, "org.plugind1" };
                 if (std::string(verb) != "tree")

@@ -90,52 +90,6 @@ class Sandbox : public SystemTest {
         std::unique_ptr<Client> client;
 };
 
-/* A drop-in for what it takes away | what is said of that. */
-const std::pair<const char *, const char *> tampered[] = {
-        { "PrivateUsers=no", "the user namespace is the host's" },
-        { "PrivateNetwork=no", "the network namespace is the host's" },
-        { "PrivateIPC=no", "the IPC namespace is the host's" },
-        { "PrivateDevices=no", "/dev is the host's (PrivateDevices)" },
-        { "RestrictNamespaces=no", "it may make new user namespaces" },
-        { "RestrictNamespaces=no\nRestrictNamespaces=~user", "it may make new mount namespaces" },
-        { "SystemCallFilter=", "system calls such as mount() are not filtered" },
-        { "SystemCallFilter=@mount", "system calls such as mount() are not filtered" },
-        { "SystemCallFilter=io_uring_setup", "io_uring can be had" },
-        { "RestrictAddressFamilies=AF_UNIX", "sockets of family 1 (AF_UNIX) can be had" },
-        { "RestrictAddressFamilies=AF_VSOCK", "sockets of family 40 can be had" },
-        { "CapabilityBoundingSet=CAP_NET_RAW", "there are capabilities to be had" },
-        { "User=root", "it runs as user 0" },
-        { "SupplementaryGroups=root", "it is in root's group" },
-        { "ProtectProc=default", "other users' processes can be seen" },
-        { "ProtectKernelTunables=no", "/proc/sys is writable" },
-        { "ProtectControlGroups=no", "/sys/fs/cgroup" },
-        { "TemporaryFileSystem=", "/run/systemd/notify can be reached" },
-        { "ReadWritePaths=/etc", "/etc is writable" },
-        { "BindPaths=/tmp", "/tmp is shared with others" },
-        { "BindPaths=/dev/shm", "/dev/shm is shared with others" },
-        { "BindReadOnlyPaths=/home/plugind-tester", "/home/plugind-tester can be seen" },
-        { "BindPaths=/run/dbus", "/run/dbus/system_bus_socket can be reached" },
-        { "BindReadOnlyPaths=/run/systemd/journal", "/run/systemd/journal/socket can be reached" },
-};
-
-TEST_F(Sandbox, OfWhichAnythingIsMissingRunsNothing) {
-        EXPECT_EQ(found("echo ran", "", "", "tampered"), "ran\n") << "or the rest proves nothing";
-        unload("tampered");
-        DropIn drop_in("plugind-strict-tampered-.service");
-        for (auto [line, missing] : tampered) {
-                drop_in.say(line);
-                fs::remove(result);
-                std::string outcome = start("tampered");
-                EXPECT_EQ(outcome.rfind("org.plugind1.Error.SandboxUnavailable: the sandbox is not what the manifest demands: ", 0), 0u)
-                        << line << ": " << outcome;
-                EXPECT_NE(outcome.find(missing), std::string::npos) << line << ": " << outcome;
-                EXPECT_EQ(client->get("tampered", "ReportedState"), "errored");
-                EXPECT_NE(client->get("tampered", "ErrorMessage").find(missing), std::string::npos);
-                unload("tampered");
-                EXPECT_FALSE(fs::exists(result) || fs::exists(result + ".new")) << line;
-        }
-}
-
 /* What systemd itself cannot do is no less missing. */
 TEST_F(Sandbox, ThatSystemdCannotMakeRunsNothing) {
         DropIn drop_in("plugind-strict-tampered-.service", "BindPaths=/nonexistent");
@@ -250,24 +204,6 @@ TEST_F(Sandbox, IsNotLoosenedByAManifestThatOthersMayChange) {
         outcome = client->host("Load", "sa{sv}", file.c_str(), 0).outcome();
         EXPECT_NE(outcome.find("its folder is user 2001's"), std::string::npos) << outcome;
         fs::remove(file);
-}
-
-TEST_F(Sandbox, IsOneThatNodePythonAndClangdLiveIn) {
-        const std::string programs[][2] = {
-                { "node",
-                  R"("dialect": "plugind", "command": "node", "args": [")" + source_path("plugins/examples/javascript/echo.mjs") + "\"]" },
-                { "python",
-                  R"("dialect": "plugind", "command": "python3", "args": [")" + source_path("plugins/examples/python/echo.py") + "\"]" },
-                { "clangd", R"("dialect": "lsp", "command": "clangd")" },
-        };
-        for (const auto &[id, members] : programs) {
-                if (id != "python" && run({ "which", id }).status != 0)
-                        continue;
-                manifest(id, R"({"manifestVersion": 1, )" + members + ", \"sandbox\": {}}");
-                EXPECT_EQ(start(id), "ok") << id;
-                EXPECT_EQ(client->get(id, "ReportedState"), "active");
-                EXPECT_EQ(client->get(id, "Unit").rfind("plugind-strict-" + id, 0), 0u);
-        }
 }
 
 /* -- a user's own -- */
