@@ -235,8 +235,8 @@ static int peer_new_bus(DirectPeer *peer, int fd, sd_bus **ret) {
         r = sd_bus_set_server(sd_bus, true, peer->direct->id);
         if (r >= 0)
                 r = sd_bus_set_sender(sd_bus, DIRECT_NAME);
-        if (r >= 0)
-                r = sd_bus_negotiate_fds(sd_bus, true);
+        if (r >= 0) /* sd-bus bounds not how many come with half a message, and none of what a stranger may call takes one */
+                r = sd_bus_negotiate_fds(sd_bus, peer->trusted);
         if (r >= 0)
                 r = sd_bus_add_filter(sd_bus, NULL, peer_on_message, peer);
         if (r < 0)

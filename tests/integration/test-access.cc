@@ -2,10 +2,13 @@
 /* Who may do what, on a private bus that plugind takes for the system bus and on direct connections, with a caller of another uid. */
 #include "fixture.h"
 
+#include <algorithm>
 #include <cstdlib>
-
+#include <cstring>
 #include <regex>
 #include <sstream>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,7 +109,9 @@ std::string session_call(Client &client, const char *member) {
 TEST_P(Access, WhatChangesOrSendsIsForRootAlone) {
         for (const char *member : { "Send", "SendBytes", "Notify", "Cancel", "SetActiveState", "Restart", "Subscribe", "Unsubscribe",
                                     "Kill", "Connect", "ResetFailed", "GetLogLines" }) {
-                std::string outcome = as_nobody([&](Client &client) { return session_call(client, member); });
+                auto call = [&](Client &client) { return session_call(client, member); };
+                /* On a direct connection a stranger's descriptors do not pass at all. */
+                std::string outcome = strcmp(member, "Connect") == 0 ? as_nobody_at(address(), call) : as_nobody(call);
 
                 expect_denied(outcome, std::string("org.plugind1.Session.") + member + " is for root only");
         }
@@ -116,7 +121,8 @@ TEST_P(Access, WhatChangesOrSendsIsForRootAlone) {
                 expect_denied(outcome, std::string("org.plugind1.Host.") + member + " is for root only");
         }
         EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Reload", "a{sv}", 0).error; }), access_denied);
-        EXPECT_EQ(as_nobody([&](Client &client) { return client.host("Connect", "sha{sv}", "x", 0, 0).error; }), access_denied);
+        EXPECT_EQ(as_nobody_at(address(), [](Client &client) { return client.host("Connect", "sha{sv}", "x", 0, 0).error; }),
+                  access_denied);
         EXPECT_EQ(root->get("x", "ReportedState"), "inactive"); /* nothing was started */
         EXPECT_EQ(root->get_host("Sessions"), "1");
 }
@@ -148,6 +154,44 @@ TEST_P(Access, WhoMayOnlyReadHasFewDirectConnections) {
         });
         EXPECT_EQ(n, "16");
         EXPECT_EQ(Client(direct).get_host("Sessions"), "1");
+}
+
+/* A message that never ends may bring any number of descriptors with it. */
+TEST_P(Access, WhoMayOnlyReadLeavesNoDescriptorsBehind) {
+        const std::string hello = std::string(1, 0) + "AUTH EXTERNAL 3635353334\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"; /* user 65534 */
+        const char message[64] = { 'l', 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 100 };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), before = settled_fds(), most = 0;
+        sockaddr_un a = {};
+
+        a.sun_family = AF_UNIX;
+        (void) direct.copy(a.sun_path, sizeof(a.sun_path) - 1, strlen("unix:path="));
+        ASSERT_EQ(seteuid(nobody), 0);
+        int r = connect(fd, (sockaddr *) &a, sizeof(a));
+        ASSERT_EQ(seteuid(0), 0);
+        ASSERT_EQ(r, 0) << strerror(errno);
+        ASSERT_EQ(send(fd, hello.data(), hello.size(), MSG_NOSIGNAL), (ssize_t) hello.size());
+        EXPECT_EQ(root->get_host("Sessions"), "1");
+
+        for (const char &byte : message) {
+                alignas(cmsghdr) char control[CMSG_SPACE(100 * sizeof(int))] = {};
+                iovec iov = { (void *) &byte, 1 };
+                msghdr m = {};
+
+                m.msg_iov = &iov;
+                m.msg_iovlen = 1;
+                m.msg_control = control;
+                m.msg_controllen = sizeof(control);
+                cmsghdr *header = CMSG_FIRSTHDR(&m);
+                header->cmsg_level = SOL_SOCKET;
+                header->cmsg_type = SCM_RIGHTS;
+                header->cmsg_len = CMSG_LEN(100 * sizeof(int)); /* fd 0, a hundred times */
+                if (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
+                        break;
+                EXPECT_EQ(root->get_host("Sessions"), "1");
+                most = std::max(most, daemon.fds());
+        }
+        EXPECT_LE(most, before + 1);
+        close(fd);
 }
 
 /* The first call that needs a right is held while the bus is asked; what was sent behind it must not overtake it. */

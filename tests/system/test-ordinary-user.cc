@@ -122,6 +122,9 @@ TEST_P(OrdinaryUser, MayCallWhatLooksAndNothingElse) {
                 for (const auto &[member, signature] : methods) {
                         const std::string method = member, types = signature, name = interface + "." + member;
                         EXPECT_EQ(for_all.count(name) + for_root.count(name), 1u) << name << ": who may? say it in this test";
+                        /* On the socket a stranger's descriptors do not pass, so that libraries do not even build such a call. */
+                        if (GetParam() != std::string(system_bus_address) && types.find('h') != std::string::npos)
+                                continue;
                         std::string outcome = as_user([&] {
                                 Client client(GetParam());
                                 return call(client, interface, method, types).outcome();
