@@ -390,7 +390,9 @@ std::string read_slowly(int fd, const std::string &questions, const std::atomic<
         if (!write_all(fd, questions))
                 return "cannot write";
         while (go) {
-                if (read(fd, buffer, sizeof(buffer)) <= 0)
+                pollfd p = { fd, POLLIN, 0 };
+
+                if (poll(&p, 1, -1) != 1 || p.revents & (POLLHUP | POLLERR) || read(fd, buffer, sizeof(buffer)) <= 0)
                         return "disconnected";
                 usleep(100'000);
         }
