@@ -200,20 +200,42 @@ static void peer_expired(Deadline *d) {
         peer_end(peer);
 }
 
+static void add_greeting(Session *session, void *userdata) {
+        size_t *size = userdata;
+
+        *size += session->greeting ? strlen(session->greeting) : 0;
+}
+
+/* What sd-bus answers by itself goes by unseen: about so much. */
+static size_t guess_answer(const DirectPeer *peer, sd_bus_message *message) {
+        Host *host = peer->direct->bus->host;
+        size_t size = 1024;
+        Session *session;
+
+        if (!host)
+                return size;
+        if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", NULL) > 0) {
+                size += (size_t) host_n_sessions(host) * 2048;
+                host_foreach(host, add_greeting, &size);
+        } else if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.Properties", NULL) > 0) {
+                session = session_at(peer->direct->bus, sd_bus_message_get_path(message));
+                if (session)
+                        add_greeting(session, &size);
+        } else if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.Introspectable", NULL) > 0)
+                size += (size_t) host_n_sessions(host) * 64;
+        return size;
+}
+
 /* Sees every message before it is dispatched. */
 static int peer_on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         DirectPeer *peer = userdata;
-        const Host *host = peer->direct->bus->host;
 
         peer->n_messages++;
         if (!peer->greeted) {
                 peer->greeted = true;
                 peer->plain = sd_bus_message_is_method_call(message, "org.freedesktop.DBus", "Hello") <= 0;
         }
-        /* Answers that sd-bus gives by itself go by unseen: about so much. */
-        peer->connection->unwritten += 1024;
-        if (host && sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", NULL) > 0)
-                peer->connection->unwritten += (size_t) host_n_sessions(host) * 2048;
+        peer->connection->unwritten += guess_answer(peer, message);
         peer_watch(peer);
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <regex>
 #include <sstream>
 #include <sys/socket.h>
@@ -192,6 +193,44 @@ TEST_P(Access, WhoMayOnlyReadLeavesNoDescriptorsBehind) {
         }
         EXPECT_LE(most, before + 1);
         close(fd);
+}
+
+/* In kB; 0: it is gone. */
+static unsigned long memory_of(const std::string &status) {
+        std::ifstream file(status);
+        unsigned long kib = 0;
+
+        for (std::string line; std::getline(file, line);)
+                if (sscanf(line.c_str(), "RssAnon: %lu", &kib) == 1)
+                        break;
+        return kib;
+}
+
+/* What a plugin answered to the greeting is a property, and may be long. */
+TEST_P(Access, WhoMayOnlyReadAndDoesNotIsKeptWaiting) {
+        NOT_INSTALLED("the memory of the installed daemon is looked at in vain");
+        const std::string status = "/proc/" + std::to_string(daemon.pid()) + "/status";
+
+        bad_plugin("big", "plugind", "big-greeting\", \"900000");
+        load(*root, "big");
+        ASSERT_EQ(root->send("big", "echo", "[1]"), "[1]");
+        ASSERT_GT(root->get("big", "Greeting").size(), 900'000u);
+        unsigned long before = memory_of(status);
+        std::string grown = as_nobody_at(direct, [&](Client &deaf) {
+                auto nothing = [](sd_bus_message *, void *, sd_bus_error *) { return 0; };
+                Client other(direct);
+
+                for (int i = 0; i < 200; i++)
+                        if (sd_bus_call_method_async(deaf.get(), nullptr, "org.plugind1", session_path("big").c_str(),
+                                                     "org.freedesktop.DBus.Properties", "GetAll", nothing, nullptr, "s",
+                                                     "org.plugind1.Session") < 0)
+                                return std::string("cannot ask");
+                for (int i = 0; i < 200; i++) /* each has it look at the other connection as well */
+                        other.get_host("Sessions");
+                return std::to_string(memory_of(status));
+        });
+        EXPECT_GT(std::stoul(grown), 0u);
+        EXPECT_LT(std::stoul(grown), before + 32 * 1024);
 }
 
 /* The first call that needs a right is held while the bus is asked; what was sent behind it must not overtake it. */

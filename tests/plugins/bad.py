@@ -133,6 +133,12 @@ def mode_wrong_greeting(argument):
     greeting = lambda id: send(id=id, result="hello")
 
 
+def mode_big_greeting(argument):
+    """Answers the greeting with so many bytes and a few."""
+    global greeting
+    greeting = lambda id: send(id=id, result={"protocol": 1, "name": "bad", "version": "1", "more": "x" * int(argument)})
+
+
 def mode_no_pong(argument):
     """Greets, and never answers a ping."""
     global pong
