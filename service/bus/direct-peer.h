@@ -27,6 +27,7 @@ struct DirectPeer {
         bool doomed;         /* far too much */
         bool greeted;        /* something has come from it */
         bool plain;          /* and that was no Hello: it takes us for what we are, no bus, and hears every signal */
+        bool half;           /* what has come last is not a whole message */
         unsigned n_messages; /* that have come */
         uint64_t unread;     /* messages, after its last turn */
         GHashTable *matches; /* rule -> how often it was added */

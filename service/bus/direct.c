@@ -151,10 +151,11 @@ static void peer_wait_on(DirectPeer *peer, bool half, bool message_came) {
  */
 static void peer_turn(DirectPeer *peer, bool readable) {
         sd_bus *sd_bus = peer->connection->sd_bus;
-        bool first = !peer->greeted, half = peer->waiting == WAITING_WHOLE_MESSAGE;
+        bool first = !peer->greeted, half = peer->half;
         unsigned n_messages = peer->n_messages;
         int r, n = 0;
 
+        readable = readable && peer_behind(peer) > 0; /* what was behind may have been read in another turn since */
         do {
                 bool reads = first ? peer_behind(peer) > 0 : readable;
                 unsigned before = peer->n_messages;
@@ -170,6 +171,7 @@ static void peer_turn(DirectPeer *peer, bool readable) {
                 peer_end(peer);
                 return;
         }
+        peer->half = half;
         if (r > 0)
                 (void) sd_event_source_set_enabled(peer->more, SD_EVENT_ONESHOT);
         if (r == 0 || peer->waiting == WAITING_READ)

@@ -367,6 +367,23 @@ TEST_P(Direct, GarbageIsTheEndOfItsConnection) {
         }
 }
 
+/* More than one turn takes: the next one finds that what woke it has been read already, which is not half a message. */
+TEST_P(Direct, WhoHasSentManyMessagesAtOnceMayBeSilentThen) {
+        std::string all;
+        int fd = raw();
+
+        ASSERT_TRUE(write_all(fd, handshake() + hello()));
+        ASSERT_TRUE(comes(fd, ":direct."));
+        for (unsigned serial = 2; serial < 200; serial++)
+                all += message("org.plugind1", "/org/plugind1", "org.freedesktop.DBus.Peer", "Ping", nullptr, serial);
+        all += message("org.plugind1", "/org/plugind1", "org.plugind1.Host", "GetSession", g_variant_new("(s)", "x"), 200);
+        ASSERT_TRUE(write_all(fd, all));
+        EXPECT_TRUE(comes(fd, session_path("x")));
+        pollfd p = { fd, POLLIN, 0 };
+        EXPECT_EQ(poll(&p, 1, 11'000), 0) << daemon.output(); /* half a message would have had 10 s */
+        close(fd);
+}
+
 /* Half a message at the end of nearly every turn, for as long as GO is. */
 std::string stream(const std::string &address, const std::atomic<bool> &go) {
         std::string params = "[\"" + std::string(200'000, 'x') + "\"]", outcome = "ok";
