@@ -18,8 +18,6 @@
 /* Names of users are at most 31 bytes long (systemd's docs/USER_NAMES.md). */
 #define USER_NAME_MAX 31
 
-/* Of plugins that are not trusted, where the manifest says nothing (docs/manifest.md). */
-
 char *systemd_unit_name(const UnitSpec *spec, unsigned number) {
         g_autoptr(GString) id = g_string_new(NULL);
 
