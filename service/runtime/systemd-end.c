@@ -136,9 +136,10 @@ static void launch_failed(SystemdUnit *unit) {
         else if (unit->exec_code == CLD_EXITED)
                 systemd_unit_set_failure(unit, PLUGIND_ERROR_START_FAILED, "systemd cannot start the unit %s: exit status %d of %s",
                                          unit->name, unit->exec_status, PLUGIND_EXEC);
-        else if (unit->exec_code > 0)
-                systemd_unit_set_failure(unit, PLUGIND_ERROR_SANDBOX_UNAVAILABLE, "%s was killed in the unit %s by signal %d (SIG%s)",
-                                         PLUGIND_EXEC, unit->name, unit->exec_status, sigabbrev_np(unit->exec_status) ?: "?");
+        else if (unit->exec_code > 0) /* SIGSYS: of a filter that leaves the launcher not even what it needs */
+                systemd_unit_set_failure(unit, unit->exec_status == SIGSYS ? PLUGIND_ERROR_SANDBOX_UNAVAILABLE : PLUGIND_ERROR_START_FAILED,
+                                         "%s was killed in the unit %s by signal %d (SIG%s)", PLUGIND_EXEC, unit->name, unit->exec_status,
+                                         sigabbrev_np(unit->exec_status) ?: "?");
         else
                 systemd_unit_set_failure(unit, PLUGIND_ERROR_START_FAILED, "systemd cannot start the unit %s: %s", unit->name,
                                          unit->result ?: "?");
