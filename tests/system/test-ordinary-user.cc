@@ -216,6 +216,7 @@ TEST_P(OrdinaryUser, HearsOfStatesAndNotOfWhatPluginsSay) {
                         if (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1)
                                 return std::string("no pipe");
                         client.wait([&] { return client.take("Ended", 0).has_value(); });
+                        client.wait([&] { return !client.signals.empty() && client.signals.back().member == "StateChanged"; });
                         client.catch_up();
                         for (const Signal &signal : client.signals)
                                 members += signal.member + " ";
