@@ -78,6 +78,14 @@ void SystemTest::SetUp() {
         ASSERT_EQ(leftovers(), "") << "before the case";
 }
 
+void ServiceTest::SetUp() {
+        SystemTest::SetUp();
+        if (IsSkipped() || HasFatalFailure())
+                return;
+        ASSERT_TRUE(service.start());
+        client = std::make_unique<Client>(system_bus_address);
+}
+
 void SystemTest::TearDown() {
         if (!booted())
                 return;

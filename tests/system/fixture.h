@@ -50,3 +50,11 @@ class SystemTest : public testing::Test {
         std::vector<std::string> manifests_;
         std::string began_;
 };
+
+/* With the service running, and a caller of root's. */
+class ServiceTest : public SystemTest {
+      protected:
+        void SetUp() override;
+
+        std::unique_ptr<Client> client;
+};

@@ -120,15 +120,13 @@ class Target {
         int fd_;
 };
 
-class Hostile : public SystemTest {
+class Hostile : public ServiceTest {
       protected:
         void SetUp() override {
-                SystemTest::SetUp();
-                if (IsSkipped())
+                ServiceTest::SetUp();
+                if (IsSkipped() || HasFatalFailure())
                         return;
                 bad_plugin("neighbour");
-                ASSERT_TRUE(service.start());
-                client = std::make_unique<Client>(system_bus_address);
                 ASSERT_EQ(client->host("Load", "sa{sv}", "neighbour", 0).outcome(), "ok");
                 ASSERT_EQ(client->send("neighbour", "write-data", R"({"text": "of the neighbour"})").find("error"), std::string::npos);
                 daemon_pid = std::to_string(service.pid());
@@ -192,7 +190,6 @@ class Hostile : public SystemTest {
         void no_kernel();
         void no_privileges();
 
-        std::unique_ptr<Client> client;
         std::string daemon_pid, neighbour_pid, hostile_pid;
         std::chrono::steady_clock::duration slowest{};
 };

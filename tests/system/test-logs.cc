@@ -7,14 +7,12 @@
 
 namespace {
 
-class Logs : public SystemTest {
+class Logs : public ServiceTest {
       protected:
         void SetUp() override {
-                SystemTest::SetUp();
-                if (IsSkipped())
+                ServiceTest::SetUp();
+                if (IsSkipped() || HasFatalFailure())
                         return;
-                ASSERT_TRUE(service.start());
-                client = std::make_unique<Client>(system_bus_address);
                 bad_plugin("talker", "mcp");
                 ASSERT_EQ(client->host("Load", "sa{sv}", "talker", 0).outcome(), "ok");
         }
@@ -34,8 +32,6 @@ class Logs : public SystemTest {
         static void expect_contains(const std::string &text, const std::string &part) {
                 EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in " << text;
         }
-
-        std::unique_ptr<Client> client;
 };
 
 TEST_F(Logs, StderrOfAUnitIsReadFromTheJournal) {

@@ -38,19 +38,17 @@ class DropIn {
         std::string folder_;
 };
 
-class Sandbox : public SystemTest {
+class Sandbox : public ServiceTest {
       protected:
         const std::string place = "/srv/plugind-test/sandbox", result = place + "/result", home = "/home/" + std::string(ordinary_user);
 
         void SetUp() override {
-                SystemTest::SetUp();
-                if (IsSkipped())
+                ServiceTest::SetUp();
+                if (IsSkipped() || HasFatalFailure())
                         return;
                 fs::create_directories(place);
                 ASSERT_EQ(chmod(place.c_str(), 01777), 0);
                 fs::remove(result);
-                ASSERT_TRUE(service.start());
-                client = std::make_unique<Client>(system_bus_address);
         }
 
         static std::string escaped(const std::string &text) {
@@ -86,8 +84,6 @@ class Sandbox : public SystemTest {
                 text << std::ifstream(result).rdbuf();
                 return text.str();
         }
-
-        std::unique_ptr<Client> client;
 };
 
 /* What systemd itself cannot do is no less missing. */

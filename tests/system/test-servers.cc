@@ -17,15 +17,8 @@ namespace fs = std::filesystem;
 
 #define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
-class Servers : public SystemTest {
+class Servers : public ServiceTest {
       protected:
-        void SetUp() override {
-                SystemTest::SetUp();
-                if (IsSkipped())
-                        return;
-                ASSERT_TRUE(service.start());
-                client = std::make_unique<Client>(system_bus_address);
-        }
         /* MORE: the keys that say what it is. PROFILE: that it runs under. */
         void load(const std::string &id, const std::string &more, const std::string &profile = "strict") {
                 manifest(id, R"({"manifestVersion": 1, "timeouts": {"start": 60, "request": 60}, )" + more + "}");
@@ -39,8 +32,6 @@ class Servers : public SystemTest {
                 EXPECT_EQ(client->get(id, "Restarts"), "0");
                 EXPECT_EQ(client->host("Unload", "sa{sv}", id.c_str(), 0).outcome(), "ok");
         }
-
-        std::unique_ptr<Client> client;
 };
 
 TEST_F(Servers, TheReferenceServerOfMcpUnderStrict) {

@@ -8,16 +8,8 @@
 
 namespace {
 
-class Units : public SystemTest {
+class Units : public ServiceTest {
       protected:
-        void SetUp() override {
-                SystemTest::SetUp();
-                if (IsSkipped())
-                        return;
-                ASSERT_TRUE(service.start());
-                client = std::make_unique<Client>(system_bus_address);
-        }
-
         void load(const std::string &id) {
                 ASSERT_EQ(client->host("Load", "sa{sv}", id.c_str(), 0).outcome(), "ok");
                 client->match_session(id);
@@ -42,8 +34,6 @@ class Units : public SystemTest {
                 client->poll([] { return leftovers().empty(); });
                 return leftovers();
         }
-
-        std::unique_ptr<Client> client;
 };
 
 TEST_F(Units, EachRunIsAUnitOfItsOwnInTheSlice) {
