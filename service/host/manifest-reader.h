@@ -95,6 +95,17 @@ void *manifest_place(ManifestReader *reader, const ManifestKey *key);
 int manifest_wrong_type(ManifestReader *reader, JsonRange value, const char *expected);
 /* A string of MIN to MAX bytes with %i and %% replaced, newly allocated; NULL: the error is set. SECRET: not shown in errors. */
 char *manifest_take_text(ManifestReader *reader, JsonRange value, double min, double max, bool secret);
+
+/* A list of at most ITEMS_MAX such texts; CHECK (NULL: none) sees each, TEXT being what ITEM became. *ret stays as it is if there are none. */
+typedef struct ManifestList ManifestList;
+struct ManifestList {
+        unsigned items_max;
+        double min, max;
+        int (*check)(ManifestReader *reader, JsonRange item, const char *text, const ManifestList *list);
+        bool (*valid)(const char *text); /* for CHECK */
+        const char *expected;            /* likewise */
+};
+int manifest_take_list(ManifestReader *reader, JsonRange value, const ManifestList *list, char ***ret);
 int manifest_take_whole_number(ManifestReader *reader, const ManifestKey *key, JsonRange value, int *ret);
 
 /* The executable that COMMAND (absolute, or a name to look for) means; NULL with *why (newly allocated) if there is none. */

@@ -30,39 +30,23 @@ int manifest_read_profile(ManifestReader *reader, const ManifestKey *key, JsonRa
         return r == 0 && reader->manifest->sandbox.profile != SANDBOX_STRICT ? may_loosen(reader, value, "\"strict\"") : r;
 }
 
+static int check_item(ManifestReader *reader, JsonRange item, const char *text, const ManifestList *list) {
+        return list->valid(text) ? may_loosen(reader, item, "none") : manifest_wrong_type(reader, item, list->expected);
+}
+
 /* A list of texts that VALID takes, each with %i and %% replaced. */
 static int read_list(ManifestReader *reader, const ManifestKey *key, JsonRange value, bool (*valid)(const char *text),
                      const char *expected) {
-        g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-        JsonRange item;
-        size_t cursor = 0;
+        ManifestList list = {
+                .items_max = LIST_MAX,
+                .min = 1,
+                .max = key->max,
+                .check = check_item,
+                .valid = valid,
+                .expected = expected,
+        };
 
-        if (json_type(value) != JSON_ARRAY)
-                return manifest_wrong_type(reader, value, "a list of strings");
-        while (json_next(value, &cursor, NULL, &item)) {
-                size_t outer = reader->path->len;
-                char *text;
-                int r;
-
-                if (texts->len >= LIST_MAX)
-                        return manifest_fault(reader, "a longer list", "at most %d items", LIST_MAX);
-                g_string_append_printf(reader->path, "[%u]", texts->len);
-                text = manifest_take_text(reader, item, 1, key->max, false);
-                if (!text)
-                        return -EBADMSG;
-                g_ptr_array_add(texts, text);
-                if (!valid(text))
-                        return manifest_wrong_type(reader, item, expected);
-                r = may_loosen(reader, item, "none");
-                if (r < 0)
-                        return r;
-                g_string_truncate(reader->path, outer);
-        }
-        if (texts->len == 0)
-                return 0;
-        g_ptr_array_add(texts, NULL);
-        *(char ***) manifest_place(reader, key) = (char **) g_ptr_array_free(g_steal_pointer(&texts), FALSE);
-        return 0;
+        return manifest_take_list(reader, value, &list, manifest_place(reader, key));
 }
 
 /* Absolute, and written in the one way that no other text means: what is compared with it later is compared as text. */

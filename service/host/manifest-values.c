@@ -185,8 +185,8 @@ int manifest_read_command(ManifestReader *reader, const ManifestKey *key, JsonRa
         return manifest_fault(reader, found, "%s", why);
 }
 
-int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
-        g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+int manifest_take_list(ManifestReader *reader, JsonRange value, const ManifestList *list, char ***ret) {
+        g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
         JsonRange item;
         size_t cursor = 0;
 
@@ -195,21 +195,30 @@ int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange
         while (json_next(value, &cursor, NULL, &item)) {
                 size_t outer = reader->path->len;
                 char *text;
+                int r;
 
-                if (args->len >= MANIFEST_LIST_MAX)
-                        return manifest_fault(reader, "a longer list", "at most %d items", MANIFEST_LIST_MAX);
-                g_string_append_printf(reader->path, "[%u]", args->len);
-                text = manifest_take_text(reader, item, 0, key->max, false);
+                if (texts->len >= list->items_max)
+                        return manifest_fault(reader, "a longer list", "at most %u items", list->items_max);
+                g_string_append_printf(reader->path, "[%u]", texts->len);
+                text = manifest_take_text(reader, item, list->min, list->max, false);
                 if (!text)
                         return -EBADMSG;
-                g_ptr_array_add(args, text);
+                g_ptr_array_add(texts, text);
+                r = list->check ? list->check(reader, item, text, list) : 0;
+                if (r < 0)
+                        return r;
                 g_string_truncate(reader->path, outer);
         }
-        if (args->len == 0)
+        if (texts->len == 0)
                 return 0;
-        g_ptr_array_add(args, NULL);
-        reader->manifest->args = (char **) g_ptr_array_free(g_steal_pointer(&args), FALSE);
+        g_ptr_array_add(texts, NULL);
+        *ret = (char **) g_ptr_array_free(g_steal_pointer(&texts), FALSE);
         return 0;
+}
+
+int manifest_read_args(ManifestReader *reader, const ManifestKey *key, JsonRange value) {
+        return manifest_take_list(reader, value, &(ManifestList){ .items_max = MANIFEST_LIST_MAX, .max = key->max },
+                                  &reader->manifest->args);
 }
 
 static bool env_name_valid(const char *name) {
