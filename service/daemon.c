@@ -261,7 +261,7 @@ static int new_runtime(Daemon *daemon) {
                 return -EHOSTDOWN;
         }
         if (choice == RUNTIME_SYSTEMD || (choice == RUNTIME_AUTO && here)) {
-                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, &daemon->runtime);
+                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, NULL, &daemon->runtime);
                 return r < 0 ? fail(r, "Cannot run units of systemd") : 0;
         }
         r = runtime_local_new(daemon->event, &daemon->runtime);

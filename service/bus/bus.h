@@ -18,6 +18,7 @@ typedef struct BusConfig {
         sd_event *event;
         Deadlines *deadlines;
         Host *host;
+        Store *store;                /* NULL: nothing outlives the daemon */
         const LogSink *log_sink;     /* NULL: none */
         JournalTail *journal_tail;   /* where lines of supervised plugins are read; NULL: they are kept in memory */
         const char *runtime;         /* its name; NULL: there is none */
@@ -49,3 +50,16 @@ bool bus_busy(const Bus *bus);
 
 /* Calls DRAINED once, from the loop, when no call waits to know who sent it, and all that was sent has been written. */
 void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata);
+
+/* -- the hand-over to another daemon (design.md 8) -- */
+
+/* A HostFindCaller: on the bus that was served first. USERDATA is the Bus. */
+Caller *bus_find_caller(const char *name, uid_t uid, void *userdata);
+/* Who was found so and is not on the bus any more, or was on another bus, leaves now. Blocks: for start-up only. */
+int bus_forget_absent(Bus *bus);
+/* The name is about to be released: signals to all are not sent any more but owed, and no calls are taken from direct connections. */
+void bus_hold(Bus *bus);
+/* What is owed goes into the store. False if nothing is. */
+bool bus_leave(Bus *bus);
+/* Sends what the daemon before owed; to be called when the name is taken, before anything else is signalled. */
+void bus_pay(Bus *bus);

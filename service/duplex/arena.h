@@ -54,6 +54,8 @@ int arena_adopt(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch
 /* Recovered, as of now. -ENOENT: there is none of this number, -EBUSY: it has been adopted, -EBADMSG: its indices are nonsense. */
 int slot_adopt(Arena *arena, unsigned number, Slot **ret);
 void arena_adopted(Arena *arena);
+/* From now on slots are let go as they are, for the next daemon. */
+void arena_keep(Arena *arena);
 
 /* The staging pipe: puts in up to SIZE bytes and returns how many, or -errno; its end to splice from; throws away what is left in it. */
 ssize_t arena_stage(Arena *arena, const char *data, size_t size);

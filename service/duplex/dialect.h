@@ -47,6 +47,12 @@ typedef struct DialectPeer {
 
         /* What others may be told of a caller: its name (":1.42"). NULL, or answering NULL: nothing. */
         const char *(*caller_name)(void *peer, Caller *caller);
+        /* What save() would say is not what it said before. May be NULL. */
+        void (*changed)(void *peer);
+        /* The caller of this name, whom the daemon before knew; NULL if it is not known. Only for restore(). */
+        Caller *(*find_caller)(void *peer, const char *name);
+        /* The restored dialect keeps something for CALLER, as DialectOutgoing.holds says. Only for restore(). */
+        void (*holds)(void *peer, Caller *caller);
 } DialectPeer;
 
 typedef struct DialectSetup {
@@ -133,6 +139,16 @@ struct DialectOps {
 
         /* NULL, or: a caller for whom `holds` was set has gone: end all that it held (its own pending requests are cancelled by the session). */
         void (*caller_gone)(Dialect *d, Caller *caller);
+
+        /*
+         * The hand-over to another daemon. Both NULL: there is nothing to know. save() appends a JSON object with all that restore() needs to go
+         * on in a fresh dialect of the same setup, callers by their names; requests on their way are not part of it, since their callers
+         * have lost the daemon. It tells through DialectPeer.changed() when that would have become another text.
+         * CONNECTED: the connection lives on, greeted as it was; else it is as after disconnected(). restore() takes STATE with distrust: -EBADMSG, and
+         * the dialect is to be freed then. A caller whose things it has taken it tells of through DialectPeer.holds().
+         */
+        void (*save)(Dialect *d, GString *json);
+        int (*restore)(Dialect *d, JsonRange state, bool connected);
 };
 
 /* First member of every dialect's own struct. */

@@ -33,6 +33,11 @@ typedef struct DuplexOps {
         /* End of input, a failed read or write, or a broken stream; called once, after everything that could be read was delivered. ERROR is
          * ConnectionLost or ProtocolError. Writing is refused from here on. */
         void (*closed)(Duplex *duplex, const PlugindError *error, void *userdata);
+        /* May more be delivered now? Asked before each message and skipped line; NULL: yes. If not, the duplex is paused from here on. */
+        bool (*ready)(Duplex *duplex, void *userdata);
+        /* While held (duplex_hold()): a message that lies before its turn. False: it is left for whoever takes the duplex over; else it is
+         * done with. */
+        bool (*ahead)(Duplex *duplex, const JsonRpcMessage *message, void *userdata);
 } DuplexOps;
 
 /* FD_IN is read from, FD_OUT written to; both non-blocking afterwards, owned by the duplex on success; they may be the same number
@@ -57,6 +62,19 @@ void duplex_drain(Duplex *duplex);
 
 /* Stops reading (the bus cannot take more, or the daemon is leaving) and goes on. */
 void duplex_pause(Duplex *duplex, bool paused);
+
+/*
+ * The hand-over to another daemon (design.md 8). From duplex_hold() on what is read stays in the slot, but for messages that `ahead` takes out
+ * of turn: those are blanked where they lie. `closed` is called at the end of input as usual; `message`, `bad` and `skipped` are not called any more. Then the
+ * arena is kept (arena_keep()) and the duplex freed, which leaves its descriptors' other copies and its slot as they are.
+ */
+void duplex_hold(Duplex *duplex);
+/* Its slot's number in the arena. */
+unsigned duplex_slot(const Duplex *duplex);
+/* Goes on where a daemon that is gone was with SLOT of an adopted arena: what it had read and not delivered is delivered, from the loop; what it
+ * had half written is finished. Descriptors as for duplex_new(). -ENOENT, -EBUSY, -EBADMSG as slot_adopt(). */
+int duplex_adopt(sd_event *event, Arena *arena, unsigned slot, int fd_in, int fd_out, Framing framing, const DuplexOps *ops, void *userdata,
+                 Duplex **ret);
 
 size_t duplex_queued(const Duplex *duplex);        /* bytes not yet taken by the plugin */
 uint64_t duplex_received_at(const Duplex *duplex); /* CLOCK_MONOTONIC usec of the last byte received; 0: none yet */

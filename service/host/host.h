@@ -9,6 +9,7 @@
 #include "host/session.h"
 
 typedef struct Host Host;
+typedef struct Store Store;
 
 /* Bounds on bytes that come from outside (design.md 5). */
 #define SEND_MAX (1024 * 1024)
@@ -23,6 +24,7 @@ typedef struct HostConfig {
         Runtime *runtime;     /* NULL: none; supervised plugins fail with RuntimeUnavailable. Not owned */
         Record *record;       /* NULL: nothing is remembered. Not owned */
         LogSink *log_sink;    /* for stderr of plugins. Not owned */
+        Store *store;         /* NULL: nothing outlives the daemon. Not owned */
         char **search_path;   /* of manifests; copied */
         const char *data_dir; /* PLUGIND_DATA_DIR of a plugin is data_dir/<id>; NULL: none */
         bool user;            /* serves one user: HOME and XDG_* are passed on to plugins */
@@ -71,3 +73,23 @@ int host_reload(Host *host, bool unload_removed, PlugindError *error);
 void host_pause(Host *host, bool paused);
 
 Quota *host_quota(Host *host);
+
+/* -- the hand-over to another daemon (design.md 8), host-handover.c -- */
+
+/* The caller NAME, of UID, whom an earlier daemon knew; never NULL. Those who have left meanwhile are freed after host_restore(). */
+typedef Caller *(*HostFindCaller)(const char *name, uid_t uid, void *userdata);
+
+/* Sessions as the daemon before left them: what ran is taken over. To be called before host_start(), and with the host paused until the name is
+ * taken. */
+void host_restore(Host *host, HostFindCaller find_caller, void *userdata);
+/* What has changed since the last time is in the store when this returns; for whatever is about to tell somebody of it. */
+void host_flush(Host *host);
+/* We are about to leave: from here on plugins are read only for answers that somebody waits for, and what happens to running ones
+ * is left for the next daemon to find. Everything else is served as ever. */
+void host_hold(Host *host);
+/* Whoever still waits is answered: ConnectionLost. */
+void host_answer_all(Host *host);
+/* Newly allocated: "echo (2 calls), clangd (1 call, starting)", for a person; NULL if nothing is waited for. */
+char *host_waits_for(Host *host);
+/* Everything is in the store; freeing the host ends nothing any more, provided that the arena and the runtime are kept. */
+void host_leave(Host *host);

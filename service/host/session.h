@@ -93,6 +93,7 @@ struct Session {
         bool desired_active;
         uint64_t state_changed_at, started_at; /* CLOCK_REALTIME usec; 0: never */
         unsigned restarts;                     /* since the counters were last cleared */
+        unsigned hand_overs;                   /* of its running plugin from one daemon to the next */
         SessionFailure failure;
 
         pid_t main_pid;                     /* 0: none */

@@ -15,6 +15,8 @@
 
 struct sd_bus;
 
+typedef struct Store Store;
+
 typedef struct Runtime Runtime;
 typedef struct RuntimeOps RuntimeOps;
 typedef struct Unit Unit;
@@ -53,6 +55,14 @@ typedef struct UnitEvents {
         void (*gone)(Unit *unit, void *userdata);
 } UnitEvents;
 
+/* What a daemon has to know of a unit to go on with it. */
+typedef struct UnitIdentity {
+        const char *name;    /* of systemd's unit; NULL: it cannot be taken over */
+        pid_t pid;           /* of the main process ... */
+        uint64_t start_time; /* ... which is this one only if it began then: clock ticks since the machine did (proc(5), stat, 22) */
+        unsigned pair;       /* its descriptors in the store */
+} UnitIdentity;
+
 typedef enum KillWhom { KILL_MAIN, KILL_ALL } KillWhom;
 
 struct RuntimeOps {
@@ -66,6 +76,20 @@ struct RuntimeOps {
         const char *(*unit_name)(Unit *unit);                    /* of systemd's unit; NULL: it has none */
         /* Kills whatever is left with SIGKILL; no callback follows. */
         Unit *(*unit_free)(Unit *unit);
+
+        /* The hand-over to another daemon; all NULL where units end with the daemon. */
+
+        /* Before it has started *ret is all 0. The name is valid as long as the unit. */
+        void (*unit_identify)(Unit *unit, UnitIdentity *ret);
+        /* A unit that an earlier daemon started and that ran its plugin, for start-up only: `started` does not come again; if it has ended
+         * meanwhile, `exited` does (from the loop), with how. -ESRCH: there is no such unit of ours. */
+        int (*unit_adopt)(Runtime *runtime, const UnitIdentity *identity, const UnitEvents *events, void *userdata, Unit **ret);
+        /* All units have been adopted that will be: what else an earlier daemon left is stopped. Blocks: for start-up only. */
+        int (*runtime_adopted)(Runtime *runtime);
+        /* Whether an end of its main process is left for the next daemon to find. */
+        void (*unit_hold)(Unit *unit, bool hold);
+        /* From now on unit_free() lets a unit run on, and its descriptors stay in the store. */
+        void (*runtime_keep)(Runtime *runtime);
 };
 
 /* First members of every runtime's own structs. */
@@ -82,8 +106,8 @@ struct Unit {
 };
 
 /* Transient units of the service manager on BUS, the system's or, with USER, the user's; BUS must be started, and be attached to EVENT by when
- * units are started. Stops units that an earlier daemon left behind. Blocks: for start-up only. */
-int runtime_systemd_new(sd_event *event, struct sd_bus *bus, bool user, Runtime **ret);
+ * units are started. STORE keeps the ends of their duplexes; NULL: nobody does. Units of an earlier daemon wait for unit_adopt(). */
+int runtime_systemd_new(sd_event *event, struct sd_bus *bus, bool user, Store *store, Runtime **ret);
 /* Child processes of the daemon. Makes it a subreaper; needs SIGCHLD blocked. */
 int runtime_local_new(sd_event *event, Runtime **ret);
 

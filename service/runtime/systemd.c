@@ -321,7 +321,7 @@ static int stop_leftovers(SystemdRuntime *runtime) {
         return r;
 }
 
-int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Runtime **ret) {
+int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Store *store, Runtime **ret) {
         SystemdRuntime *runtime = g_new(SystemdRuntime, 1);
         int r;
 
