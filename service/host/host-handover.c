@@ -77,13 +77,17 @@ void session_forget(Session *session) {
 /* -- and out of it -- */
 
 typedef struct Kept {
-        const char *id;
+        char *id;
         JsonRange text;
         uint64_t serial;
 } Kept;
 
+static void kept_clear(void *kept) {
+        g_free(((Kept *) kept)->id);
+}
+
 static void collect(const char *key, const char *text, size_t size, void *userdata) {
-        Kept kept = { .id = key + strlen(SESSION_KEY_PREFIX), .text = { text, size } };
+        Kept kept = { .id = g_strdup(key + strlen(SESSION_KEY_PREFIX)), .text = { text, size } };
         JsonRange serial;
 
         if (json_check(kept.text, NULL, NULL) >= 0 && json_type(kept.text) == JSON_OBJECT && json_find(kept.text, "serial", &serial))
@@ -102,6 +106,7 @@ void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
         g_autoptr(GArray) kept = g_array_new(FALSE, FALSE, sizeof(Kept));
         g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
 
+        g_array_set_clear_func(kept, kept_clear);
         store_foreach(host->config.store, SESSION_KEY_PREFIX, collect, kept);
         g_array_sort(kept, compare_serials);
         for (unsigned i = 0; i < kept->len; i++) {
