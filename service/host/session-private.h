@@ -48,6 +48,9 @@ struct SessionRun {
         bool backoff_over; /* restarting: only the old unit's end is waited for */
         bool give_up;      /* restarting: errored once the old unit is gone */
         const char *stop_reason;
+
+        ListNode by_refused; /* in Host.refused: it has something to say, and is paused with the host */
+        bool resumed;        /* it is its turn */
 };
 
 struct Host {
@@ -61,6 +64,8 @@ struct Host {
         Quota *quota;
         GRand *random;
         bool paused, stopping;
+        List refused;            /* of SessionRun.by_refused */
+        sd_event_source *resume; /* lets them go on */
         sd_event_source *reaper; /* removes sessions that were unloaded */
         List leaving;            /* of Session.by_leaving */
         SessionDone stopped;
@@ -139,6 +144,12 @@ Request *session_find_request(Session *session, uint64_t id);
 void request_cancel(Request *request, const char *reason);
 guint request_named_hash(gconstpointer request);
 gboolean request_named_equal(gconstpointer a, gconstpointer b);
+
+/* host-pause.c */
+void host_pause_init(Host *host);
+void host_pause_done(Host *host);
+/* DuplexOps.ready. */
+bool session_may_tell(Session *session);
 
 /* host-unload.c */
 int host_unload_init(Host *host);

@@ -80,11 +80,16 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
                 deadline_arm(session_deadlines(session), &run->lost, LOST_GRACE_USEC);
 }
 
+static bool talk_ready(Duplex *duplex, void *userdata) {
+        return session_may_tell(userdata);
+}
+
 static const DuplexOps talk_ops = {
         .message = talk_message,
         .bad = talk_bad,
         .skipped = talk_skipped,
         .closed = talk_closed,
+        .ready = talk_ready,
 };
 
 /* -- from the dialect -- */
@@ -232,8 +237,6 @@ int session_open_duplex(Session *session, int fd_in, int fd_out, Framing framing
                 r = duplex_new(host->config.event, host->config.arena, fd_in, fd_out, framing, &talk_ops, session, &run->duplex);
         if (r < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot set up the stream to the plugin: %s", g_strerror(-r));
-        if (host->paused)
-                duplex_pause(run->duplex, true);
         if (session->state == SESSION_STARTING)
                 session_transition(session, SESSION_CONNECTING, "started");
         if (session->state == SESSION_CONNECTING)
@@ -247,6 +250,7 @@ void session_close_duplex(Session *session, const PlugindError *error) {
         if (!run || !run->duplex)
                 return;
         run->duplex = duplex_free(run->duplex);
+        list_unlink(&run->by_refused);
         deadline_disarm(session_deadlines(session), &run->health);
         session_fail_pending(session, error);
         session->dialect->ops->disconnected(session->dialect);
