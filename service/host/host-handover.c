@@ -77,16 +77,23 @@ void session_forget(Session *session) {
 /* -- and out of it -- */
 
 typedef struct Kept {
-        const char *id;
-        JsonRange text;
+        char *id, *text;
         uint64_t serial;
 } Kept;
 
-static void collect(const char *key, const char *text, size_t size, void *userdata) {
-        Kept kept = { .id = key + strlen(SESSION_KEY_PREFIX), .text = { text, size } };
-        JsonRange serial;
+static void kept_clear(void *p) {
+        Kept *kept = p;
 
-        if (json_check(kept.text, NULL, NULL) >= 0 && json_type(kept.text) == JSON_OBJECT && json_find(kept.text, "serial", &serial))
+        g_free(kept->id);
+        g_free(kept->text);
+}
+
+/* A copy: restoring one of them may move the others. */
+static void collect(const char *key, const char *text, size_t size, void *userdata) {
+        Kept kept = { .id = g_strdup(key + strlen(SESSION_KEY_PREFIX)), .text = g_strndup(text, size) };
+        JsonRange range = { text, size }, serial;
+
+        if (json_check(range, NULL, NULL) >= 0 && json_type(range) == JSON_OBJECT && json_find(range, "serial", &serial))
                 (void) json_get_uint64(serial, &kept.serial);
         g_array_append_val((GArray *) userdata, kept);
 }
@@ -102,6 +109,7 @@ void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
         g_autoptr(GArray) kept = g_array_new(FALSE, FALSE, sizeof(Kept));
         g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
 
+        g_array_set_clear_func(kept, kept_clear);
         store_foreach(host->config.store, SESSION_KEY_PREFIX, collect, kept);
         g_array_sort(kept, compare_serials);
         for (unsigned i = 0; i < kept->len; i++) {
@@ -109,7 +117,7 @@ void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
                 const Kept *k = &g_array_index(kept, Kept, i);
 
                 host->next_serial = MAX(host->next_serial, k->serial);
-                if (session_restore(host, k->id, k->text, find_caller, userdata, &error) >= 0)
+                if (session_restore(host, k->id, JSON_RANGE(k->text), find_caller, userdata, &error) >= 0)
                         continue;
                 log_warning("Session \"%s\" cannot go on as it was: %s", k->id, error.message);
                 g_ptr_array_add(lost, session_key(k->id));
