@@ -77,23 +77,20 @@ void session_forget(Session *session) {
 /* -- and out of it -- */
 
 typedef struct Kept {
-        char *id, *text;
+        char *id;
+        JsonRange text;
         uint64_t serial;
 } Kept;
 
-static void kept_clear(void *p) {
-        Kept *kept = p;
-
-        g_free(kept->id);
-        g_free(kept->text);
+static void kept_clear(void *kept) {
+        g_free(((Kept *) kept)->id);
 }
 
-/* A copy: restoring one of them may move the others. */
 static void collect(const char *key, const char *text, size_t size, void *userdata) {
-        Kept kept = { .id = g_strdup(key + strlen(SESSION_KEY_PREFIX)), .text = g_strndup(text, size) };
-        JsonRange range = { text, size }, serial;
+        Kept kept = { .id = g_strdup(key + strlen(SESSION_KEY_PREFIX)), .text = { text, size } };
+        JsonRange serial;
 
-        if (json_check(range, NULL, NULL) >= 0 && json_type(range) == JSON_OBJECT && json_find(range, "serial", &serial))
+        if (json_check(kept.text, NULL, NULL) >= 0 && json_type(kept.text) == JSON_OBJECT && json_find(kept.text, "serial", &serial))
                 (void) json_get_uint64(serial, &kept.serial);
         g_array_append_val((GArray *) userdata, kept);
 }
@@ -117,7 +114,7 @@ void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
                 const Kept *k = &g_array_index(kept, Kept, i);
 
                 host->next_serial = MAX(host->next_serial, k->serial);
-                if (session_restore(host, k->id, JSON_RANGE(k->text), find_caller, userdata, &error) >= 0)
+                if (session_restore(host, k->id, k->text, find_caller, userdata, &error) >= 0)
                         continue;
                 log_warning("Session \"%s\" cannot go on as it was: %s", k->id, error.message);
                 g_ptr_array_add(lost, session_key(k->id));

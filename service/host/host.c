@@ -22,6 +22,7 @@ int host_new(const HostConfig *config, Host **ret) {
         host->quota = quota_new();
         host->random = g_rand_new_with_seed((guint32) config->seed);
         list_init(&host->order);
+        host_pause_init(host);
         r = host_unload_init(host);
         if (r >= 0)
                 r = host_handover_init(host);
@@ -46,6 +47,7 @@ Host *host_free(Host *host) {
         }
         host_unload_done(host);
         host_handover_done(host);
+        host_pause_done(host);
         g_hash_table_unref(host->sessions);
         g_hash_table_unref(host->requests);
         g_hash_table_unref(host->named);
@@ -88,18 +90,6 @@ unsigned host_n_sessions(const Host *host) {
 void host_foreach(Host *host, void (*callback)(Session *session, void *userdata), void *userdata) {
         list_foreach(node, &host->order)
                 callback(list_entry(node, Session, by_host), userdata);
-}
-
-static void session_pause(Session *session, void *userdata) {
-        if (session->run && session->run->duplex)
-                duplex_pause(session->run->duplex, session->host->paused);
-}
-
-void host_pause(Host *host, bool paused) {
-        if (host->paused == paused)
-                return;
-        host->paused = paused;
-        host_foreach(host, session_pause, NULL);
 }
 
 /* -- load -- */

@@ -53,6 +53,9 @@ struct SessionRun {
         bool give_up;      /* restarting: errored once the old unit is gone */
         bool held;         /* we are leaving: what happens to the plugin is for the next daemon to find */
         const char *stop_reason;
+
+        ListNode by_refused; /* in Host.refused: it has something to say, and is paused with the host */
+        bool resumed;        /* it is its turn */
 };
 
 struct Host {
@@ -70,6 +73,8 @@ struct Host {
         List touched;           /* of Session.by_touched */
         sd_event_source *flush; /* writes them */
         uint64_t next_serial;
+        List refused;            /* of SessionRun.by_refused */
+        sd_event_source *resume; /* lets them go on */
         sd_event_source *reaper; /* removes sessions that were unloaded */
         List leaving;            /* of Session.by_leaving */
         SessionDone stopped;
@@ -194,6 +199,12 @@ void session_forget(Session *session);
 /* What happens to its plugin is for the next daemon to find; and no longer. */
 void session_hold(Session *session);
 void session_release(Session *session);
+
+/* host-pause.c */
+void host_pause_init(Host *host);
+void host_pause_done(Host *host);
+/* DuplexOps.ready. */
+bool session_may_tell(Session *session);
 
 /* host-unload.c */
 int host_unload_init(Host *host);

@@ -14,6 +14,8 @@
 #include <glib.h>
 #include <unistd.h>
 
+#define LOST "the plugin did not get over to this plugind: "
+
 /* -- reading -- */
 
 /* BAD: something was there and was not what is expected; it is read as if it were not there, and counts in the end. */
@@ -348,16 +350,15 @@ static int adopt_duplex(Session *session, Reader *reader, unsigned pair, Plugind
 
         r = store_take_pair(session->host->config.store, pair, &in, &out);
         if (r < 0)
-                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST,
-                                         "the descriptors of its connection did not get over to this plugind");
+                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, LOST "the descriptors of its connection are missing");
         r = framing < 0 ? -EBADMSG : session_adopt_duplex(session, slot, in, out, framing);
         if (r >= 0)
                 return 0;
         close(in);
         if (out != in)
                 close(out);
-        return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST,
-                                 "what was in the buffers of its connection did not get over to this plugind: %s", g_strerror(-r));
+        return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, LOST "the buffers of its connection cannot be used (%s)",
+                                 g_strerror(-r));
 }
 
 /* Was greeted, and is to go on as if nothing had been. */
@@ -365,10 +366,10 @@ static int take_over(Session *session, Reader *outer, Reader *reader, unsigned p
         int r;
 
         if (session_supervised(session) && !session->run->unit)
-                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, "its unit is not there any more");
+                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, LOST "its unit is not known any more");
         r = restore_dialect(session, outer, true);
         if (r < 0)
-                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, "what its dialect knew did not get over to this plugind");
+                return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, LOST "what its dialect knew is not as expected");
         r = adopt_duplex(session, reader, pair, error);
         if (r < 0)
                 return r;

@@ -103,12 +103,17 @@ static bool talk_ahead(Duplex *duplex, const JsonRpcMessage *message, void *user
         return incoming.audience != DIALECT_TO_SUBSCRIBERS;
 }
 
+static bool talk_ready(Duplex *duplex, void *userdata) {
+        return session_may_tell(userdata);
+}
+
 static const DuplexOps talk_ops = {
         .message = talk_message,
         .ahead = talk_ahead,
         .bad = talk_bad,
         .skipped = talk_skipped,
         .closed = talk_closed,
+        .ready = talk_ready,
 };
 
 /* -- from the dialect -- */
@@ -281,8 +286,6 @@ int session_open_duplex(Session *session, int fd_in, int fd_out, Framing framing
                 r = duplex_new(host->config.event, host->config.arena, fd_in, fd_out, framing, &talk_ops, session, &run->duplex);
         if (r < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot set up the stream to the plugin: %s", g_strerror(-r));
-        if (host->paused)
-                duplex_pause(run->duplex, true);
         run->framing = framing;
         session_touch(session);
         if (session->state == SESSION_STARTING)
@@ -302,8 +305,6 @@ int session_adopt_duplex(Session *session, unsigned slot, int fd_in, int fd_out,
                 r = duplex_adopt(config->event, config->arena, slot, fd_in, fd_out, framing, &talk_ops, session, &run->duplex);
         if (r < 0)
                 return r;
-        if (session->host->paused)
-                duplex_pause(run->duplex, true);
         run->framing = framing;
         return 0;
 }
@@ -323,6 +324,7 @@ void session_close_duplex(Session *session, const PlugindError *error) {
                 return;
         run->duplex = duplex_free(run->duplex);
         session_drop_pair(session);
+        list_unlink(&run->by_refused);
         deadline_disarm(session_deadlines(session), &run->health);
         session_fail_pending(session, error);
         session->dialect->ops->disconnected(session->dialect);
