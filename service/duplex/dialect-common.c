@@ -121,6 +121,15 @@ DialectVerdict dialect_refuse_reserved(DialectOutgoing *message, const DialectRe
                               reserved->instead);
 }
 
+void dialect_changed(Dialect *d) {
+        if (d->peer->changed)
+                d->peer->changed(d->userdata);
+}
+
+const char *dialect_caller_name(Dialect *d, Caller *caller) {
+        return d->peer->caller_name ? d->peer->caller_name(d->userdata, caller) : NULL;
+}
+
 GString *dialect_replace(JsonRange whole, JsonRange part, const char *text, size_t size) {
         size_t before = (size_t) (part.data - whole.data);
         GString *out = g_string_sized_new(whole.size - part.size + size + 1);

@@ -54,6 +54,12 @@ typedef struct DialectReserved {
 const DialectReserved *dialect_reserved(const DialectReserved *reserved, const char *method);
 DialectVerdict dialect_refuse_reserved(DialectOutgoing *message, const DialectReserved *reserved);
 
+/* What save() would say is another text now. */
+void dialect_changed(Dialect *d);
+
+/* The name of CALLER, or NULL. */
+const char *dialect_caller_name(Dialect *d, Caller *caller);
+
 /* Bytes of WHOLE with PART (which lies within it) replaced by TEXT. */
 GString *dialect_replace(JsonRange whole, JsonRange part, const char *text, size_t size);
 

@@ -45,13 +45,14 @@ void lsp_share_done(Lsp *l) {
         g_hash_table_unref(l->callers);
         g_hash_table_unref(l->writers);
         g_hash_table_unref(l->tracked);
+        deadline_disarm(l->deadlines, &l->resume);
+        g_clear_pointer(&l->closing, g_hash_table_unref);
 }
 
 /* Documents */
 
 static DialectVerdict refuse_busy(Lsp *l, DialectOutgoing *message, const char *uri, const LspCaller *writer) {
-        const DialectPeer *peer = l->dialect.peer;
-        const char *name = peer->caller_name ? peer->caller_name(l->dialect.userdata, writer->caller) : NULL;
+        const char *name = dialect_caller_name(&l->dialect, writer->caller);
 
         return dialect_refuse(message, PLUGIND_ERROR_BUSY,
                               "\"%s\": %s is open for writing by %s, and until it is closed only requests pass", message->method, uri,
@@ -77,29 +78,41 @@ static DialectVerdict read_uri(DialectOutgoing *message, char **ret) {
                               message->method);
 }
 
-static DialectVerdict open_document(Lsp *l, DialectOutgoing *message, char *uri) {
-        LspCaller *caller = g_hash_table_lookup(l->callers, message->caller);
-        char *key;
+LspCaller *lsp_caller(Lsp *l, Caller *caller) {
+        LspCaller *state = g_hash_table_lookup(l->callers, caller);
 
-        if (caller && g_hash_table_size(caller->documents) >= DIALECT_DOCUMENTS_MAX)
+        if (!state) {
+                state = g_new(LspCaller, 1);
+                *state = (LspCaller){ .caller = caller, .documents = g_hash_table_new(g_str_hash, g_str_equal) };
+                g_hash_table_insert(l->callers, caller, state);
+        }
+        return state;
+}
+
+void lsp_open(Lsp *l, LspCaller *writer, const char *uri) {
+        char *key = g_strdup(uri);
+
+        g_hash_table_insert(l->writers, key, writer);
+        g_hash_table_add(writer->documents, key);
+}
+
+static DialectVerdict open_document(Lsp *l, DialectOutgoing *message, const char *uri) {
+        LspCaller *caller = lsp_caller(l, message->caller);
+
+        if (g_hash_table_size(caller->documents) >= DIALECT_DOCUMENTS_MAX)
                 return dialect_refuse(message, PLUGIND_ERROR_LIMITS_EXCEEDED,
                                       "textDocument/didOpen: a caller can hold %d documents open in a server, and you do",
                                       DIALECT_DOCUMENTS_MAX);
-        if (!caller) {
-                caller = g_new(LspCaller, 1);
-                *caller = (LspCaller){ .caller = message->caller, .documents = g_hash_table_new(g_str_hash, g_str_equal) };
-                g_hash_table_insert(l->callers, caller->caller, caller);
-        }
-        key = g_strdup(uri);
-        g_hash_table_insert(l->writers, key, caller);
-        g_hash_table_add(caller->documents, key);
+        lsp_open(l, caller, uri);
         message->holds = true;
+        dialect_changed(&l->dialect);
         return DIALECT_FORWARD;
 }
 
 static void close_document(Lsp *l, LspCaller *writer, const char *uri) {
         g_hash_table_remove(writer->documents, uri);
         g_hash_table_remove(l->writers, uri);
+        dialect_changed(&l->dialect);
 }
 
 /* textDocument/did* and will*. */
@@ -244,6 +257,7 @@ DialectVerdict lsp_outgoing(Dialect *d, DialectOutgoing *message) {
         DialectVerdict verdict;
         Lsp *l = lsp(d);
 
+        lsp_resume(l);
         if (entry)
                 return dialect_refuse_reserved(message, entry);
         if (g_str_equal(message->method, "initialize") && l->greeting) {
@@ -300,6 +314,16 @@ void lsp_share_disconnected(Lsp *l) {
         g_hash_table_remove_all(l->callers);
         g_hash_table_remove_all(l->writers);
         g_hash_table_remove_all(l->tracked);
+        deadline_disarm(l->deadlines, &l->resume);
+        g_clear_pointer(&l->closing, g_hash_table_unref);
+}
+
+void lsp_close(Lsp *l, const char *uri) {
+        g_autoptr(GString) params = g_string_new("{\"textDocument\":{");
+
+        dialect_append_text(params, "uri", uri);
+        g_string_append(params, "}}");
+        (void) l->dialect.peer->notify(l->dialect.userdata, "textDocument/didClose", dialect_range(params));
 }
 
 void lsp_caller_gone(Dialect *d, Caller *gone) {
@@ -312,14 +336,11 @@ void lsp_caller_gone(Dialect *d, Caller *gone) {
                 return;
         g_hash_table_iter_init(&iter, caller->documents);
         while (g_hash_table_iter_next(&iter, (void **) &uri, NULL)) {
-                g_autoptr(GString) params = g_string_new("{\"textDocument\":{");
-
-                dialect_append_text(params, "uri", uri);
-                g_string_append(params, "}}");
                 if (l->greeted)
-                        (void) d->peer->notify(d->userdata, "textDocument/didClose", dialect_range(params));
+                        lsp_close(l, uri);
                 g_hash_table_iter_remove(&iter);
                 g_hash_table_remove(l->writers, uri);
         }
         g_hash_table_remove(l->callers, gone);
+        dialect_changed(d);
 }

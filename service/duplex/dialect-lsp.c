@@ -99,6 +99,7 @@ static void initialize_answered(Dialect *d, JsonRange result, const PlugindError
         g_free(l->greeting);
         l->greeting = dialect_dup(result);
         l->greeted = true;
+        dialect_changed(d);
         d->peer->greeted(d->userdata, &(DialectGreeting){ .answer = result, .name = name, .version = version });
 }
 
@@ -113,6 +114,7 @@ static void lsp_connected(Dialect *d) {
 static void lsp_disconnected(Dialect *d) {
         lsp(d)->greeted = false;
         lsp_share_disconnected(lsp(d));
+        dialect_changed(d);
 }
 
 static void leave(Dialect *d) {
@@ -160,6 +162,8 @@ static int lsp_new(const DialectOps *ops, const DialectSetup *setup, const Diale
 
         *l = (Lsp){
                 .dialect = { .ops = ops, .peer = peer, .userdata = userdata },
+                .deadlines = deadlines,
+                .resume = { .expired = lsp_resume_expired },
                 .configuration = g_strdup(setup->configuration),
                 .root_uri = g_strdup(setup->lsp_root_uri),
                 .folders = workspace_folders(setup->lsp_root_uri),
@@ -198,4 +202,6 @@ const DialectOps dialect_lsp = {
         .request = lsp_request,
         .notification = lsp_notification,
         .caller_gone = lsp_caller_gone,
+        .save = lsp_save,
+        .restore = lsp_restore,
 };

@@ -193,6 +193,8 @@ DialectVerdict mcp_outgoing(Dialect *d, DialectOutgoing *message) {
         Mcp *m = mcp(d);
         DialectVerdict verdict;
 
+        if (deadline_armed(&m->resume))
+                mcp_resume(m);
         if (entry)
                 return dialect_refuse_reserved(message, entry);
         verdict = m->era == MCP_MODERN ? judge_modern(m, message) : judge_legacy(m, message);

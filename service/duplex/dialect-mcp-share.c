@@ -17,6 +17,10 @@ McpLevel mcp_level_from_json(JsonRange string) {
         return MCP_LEVEL_NONE;
 }
 
+const char *mcp_level_to_string(McpLevel level) {
+        return level_names[level];
+}
+
 static void tracked_free(void *p) {
         McpTracked *tracked = p;
 
@@ -45,6 +49,7 @@ void mcp_share_done(Mcp *m) {
         g_hash_table_unref(m->callers);
         g_hash_table_unref(m->uris);
         g_free(m->updated_uri);
+        mcp_forget_resume(m);
 }
 
 McpTracked *mcp_track(Mcp *m, DialectOutgoing *message) {
@@ -59,18 +64,23 @@ McpTracked *mcp_track(Mcp *m, DialectOutgoing *message) {
         return tracked;
 }
 
-static McpCaller *caller_state(Mcp *m, DialectOutgoing *message) {
-        McpCaller *caller = g_hash_table_lookup(m->callers, message->caller);
+McpCaller *mcp_caller(Mcp *m, Caller *caller) {
+        McpCaller *state = g_hash_table_lookup(m->callers, caller);
 
-        if (!caller) {
-                caller = g_new(McpCaller, 1);
-                *caller = (McpCaller){ .caller = message->caller,
-                                       .uris = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
-                                       .level = MCP_LEVEL_NONE };
-                g_hash_table_insert(m->callers, caller->caller, caller);
+        if (!state) {
+                state = g_new(McpCaller, 1);
+                *state = (McpCaller){ .caller = caller,
+                                      .uris = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+                                      .level = MCP_LEVEL_NONE,
+                                      .agreed = MCP_LEVEL_NONE };
+                g_hash_table_insert(m->callers, caller, state);
         }
+        return state;
+}
+
+static McpCaller *holder(Mcp *m, DialectOutgoing *message) {
         message->holds = true;
-        return caller;
+        return mcp_caller(m, message->caller);
 }
 
 static DialectVerdict answer_empty(DialectOutgoing *message) {
@@ -99,7 +109,7 @@ static void level_answered(Dialect *d, JsonRange result, const PlugindError *err
 
 /* Tells the server of the most verbose level wanted, if that is another than it was told last. Nobody wanting any is nothing
  * to tell: MCP knows no way to unset it. */
-static void update_level(Mcp *m) {
+void mcp_update_level(Mcp *m) {
         g_autofree char *params = NULL;
         McpLevel level = most_verbose(m);
 
@@ -114,7 +124,7 @@ static void update_level(Mcp *m) {
 DialectVerdict mcp_set_level(Mcp *m, DialectOutgoing *message) {
         McpTracked *tracked;
         McpCaller *caller;
-        McpLevel wanted, before, effective;
+        McpLevel wanted, effective;
         JsonRange range;
 
         if (message->id == 0 || !dialect_member(message->params, "level", &range))
@@ -122,18 +132,23 @@ DialectVerdict mcp_set_level(Mcp *m, DialectOutgoing *message) {
         wanted = mcp_level_from_json(range);
         if (wanted == MCP_LEVEL_NONE) /* the server says what is wrong with it */
                 return DIALECT_FORWARD;
-        caller = caller_state(m, message);
-        before = caller->level;
+        caller = holder(m, message);
         caller->level = wanted;
+        dialect_changed(&m->dialect);
         effective = most_verbose(m);
-        if (effective == m->level && m->level_unconfirmed == 0)
+        if (effective == m->level && m->levels_underway == 0) {
+                caller->agreed = wanted;
+                caller->asked = 0;
                 return answer_empty(message);
+        }
 
         tracked = mcp_track(m, message);
+        if (!tracked->sets_level)
+                m->levels_underway++;
         tracked->sets_level = true;
-        tracked->level = before;
+        tracked->level = wanted;
+        caller->asked = message->id;
         m->level = effective;
-        m->level_unconfirmed = message->id;
         if (effective != wanted) {
                 message->rewritten = g_string_new(NULL);
                 g_string_printf(message->rewritten, "{\"level\":\"%s\"}", level_names[effective]);
@@ -143,7 +158,7 @@ DialectVerdict mcp_set_level(Mcp *m, DialectOutgoing *message) {
 
 /* Subscriptions to resources */
 
-static void hold_uri(Mcp *m, McpCaller *caller, const char *name, uint64_t unconfirmed) {
+void mcp_hold(Mcp *m, McpCaller *caller, const char *name, uint64_t unconfirmed) {
         McpUri *uri = g_hash_table_lookup(m->uris, name);
         McpHold *hold = g_new(McpHold, 1);
 
@@ -154,6 +169,7 @@ static void hold_uri(Mcp *m, McpCaller *caller, const char *name, uint64_t uncon
         uri->holders++;
         hold->unconfirmed = unconfirmed;
         g_hash_table_insert(caller->uris, g_strdup(name), hold);
+        dialect_changed(&m->dialect);
 }
 
 /* One holder less; true if it was the last. */
@@ -190,7 +206,7 @@ DialectVerdict mcp_subscribe(Mcp *m, DialectOutgoing *message) {
                 return DIALECT_REFUSE;
         if (!name)
                 return DIALECT_FORWARD;
-        caller = caller_state(m, message);
+        caller = holder(m, message);
         hold = g_hash_table_lookup(caller->uris, name);
         uri = g_hash_table_lookup(m->uris, name);
         if (!hold && g_hash_table_size(caller->uris) >= DIALECT_SUBSCRIPTIONS_MAX)
@@ -198,9 +214,10 @@ DialectVerdict mcp_subscribe(Mcp *m, DialectOutgoing *message) {
                                       "resources/subscribe: a caller can hold %d subscriptions in a server, and you do",
                                       DIALECT_SUBSCRIPTIONS_MAX);
         if (!hold)
-                hold_uri(m, caller, name, message->id);
+                mcp_hold(m, caller, name, message->id);
         if (uri && uri->agreed) {
                 ((McpHold *) g_hash_table_lookup(caller->uris, name))->unconfirmed = 0;
+                dialect_changed(&m->dialect);
                 return answer_empty(message);
         }
         /* Nobody knows yet whether the server agrees: let it say so to this one as well. */
@@ -220,8 +237,10 @@ DialectVerdict mcp_unsubscribe(Mcp *m, DialectOutgoing *message) {
         if (!name)
                 return DIALECT_FORWARD;
         caller = g_hash_table_lookup(m->callers, message->caller);
-        if (caller && g_hash_table_remove(caller->uris, name))
+        if (caller && g_hash_table_remove(caller->uris, name)) {
                 release_uri(m, name);
+                dialect_changed(&m->dialect);
+        }
         return g_hash_table_contains(m->uris, name) ? answer_empty(message) : DIALECT_FORWARD;
 }
 
@@ -232,6 +251,7 @@ static void subscribed(Mcp *m, McpTracked *tracked, bool accepted) {
         if (!hold || hold->unconfirmed != tracked->id)
                 return;
         hold->unconfirmed = 0;
+        dialect_changed(&m->dialect);
         if (accepted)
                 ((McpUri *) g_hash_table_lookup(m->uris, tracked->uri))->agreed = true;
         else {
@@ -243,9 +263,13 @@ static void subscribed(Mcp *m, McpTracked *tracked, bool accepted) {
 /* What the server refuses after a restart is nobody's any more: the next subscribe is forwarded, and its caller hears why. */
 static void again_answered(Dialect *d, JsonRange result, const PlugindError *error, JsonRange error_object, void *userdata) {
         g_autofree char *uri = userdata;
+        McpUri *held = g_hash_table_lookup(mcp(d)->uris, uri);
         McpCaller *caller;
         GHashTableIter iter;
 
+        if (held)
+                held->again = false;
+        dialect_changed(d);
         if (!error || error->code == PLUGIND_ERROR_CONNECTION_LOST)
                 return;
         d->peer->log(d->userdata, LOG_WARNING, "The server did not take the subscription to %s again: %s", uri, error->message);
@@ -267,29 +291,48 @@ static GString *uri_params(const char *uri) {
         return params;
 }
 
+void mcp_release(Mcp *m, const char *uri) {
+        g_autoptr(GString) params = uri_params(uri);
+
+        (void) m->dialect.peer->request(m->dialect.userdata, "resources/unsubscribe", dialect_range(params), AGAIN_TIMEOUT_USEC,
+                                        release_answered, NULL);
+}
+
+void mcp_subscribe_again(Mcp *m, bool all) {
+        g_autoptr(GPtrArray) uris = g_ptr_array_new(); /* answered() may come at once and change the table */
+        const DialectPeer *peer = m->dialect.peer;
+        GHashTableIter iter;
+        const char *name;
+        McpUri *held;
+
+        g_hash_table_iter_init(&iter, m->uris);
+        while (g_hash_table_iter_next(&iter, (void **) &name, (void **) &held))
+                if (all || held->again) {
+                        held->again = true;
+                        g_ptr_array_add(uris, g_strdup(name));
+                }
+        for (unsigned i = 0; i < uris->len; i++) {
+                char *uri = uris->pdata[i];
+                g_autoptr(GString) params = uri_params(uri);
+                int r = peer->request(m->dialect.userdata, "resources/subscribe", dialect_range(params), AGAIN_TIMEOUT_USEC, again_answered,
+                                      uri);
+
+                if (r < 0) {
+                        peer->log(m->dialect.userdata, LOG_WARNING, "Cannot subscribe to %s again: %s", uri, g_strerror(-r));
+                        g_free(uri);
+                }
+        }
+        dialect_changed(&m->dialect);
+}
+
 void mcp_share_active(Dialect *d) {
-        g_autofree char **uris = NULL;
         Mcp *m = mcp(d);
-        unsigned n;
 
         if (m->era != MCP_LEGACY)
                 return;
         m->level = MCP_LEVEL_NONE;
-        update_level(m);
-        uris = (char **) g_hash_table_get_keys_as_array(m->uris, &n);
-        for (unsigned i = 0; i < n; i++)
-                uris[i] = g_strdup(uris[i]); /* answered() may come at once and change the table */
-        for (unsigned i = 0; i < n; i++) {
-                g_autoptr(GString) params = uri_params(uris[i]);
-                char *uri = uris[i];
-                int r = d->peer->request(d->userdata, "resources/subscribe", dialect_range(params), AGAIN_TIMEOUT_USEC, again_answered,
-                                         uri);
-
-                if (r < 0) {
-                        d->peer->log(d->userdata, LOG_WARNING, "Cannot subscribe to %s again: %s", uri, g_strerror(-r));
-                        g_free(uri);
-                }
-        }
+        mcp_update_level(m);
+        mcp_subscribe_again(m, true);
 }
 
 void mcp_caller_gone(Dialect *d, Caller *gone) {
@@ -298,6 +341,7 @@ void mcp_caller_gone(Dialect *d, Caller *gone) {
         GHashTableIter iter;
         McpCaller *caller;
         const char *uri;
+        bool wanted;
 
         g_hash_table_iter_init(&iter, m->tracked);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &tracked))
@@ -309,17 +353,14 @@ void mcp_caller_gone(Dialect *d, Caller *gone) {
                 return;
         g_hash_table_steal(m->callers, gone);
         g_hash_table_iter_init(&iter, caller->uris);
-        while (g_hash_table_iter_next(&iter, (void **) &uri, NULL)) {
-                g_autoptr(GString) params = NULL;
-
-                if (!release_uri(m, uri) || !m->greeted || m->era != MCP_LEGACY)
-                        continue;
-                params = uri_params(uri);
-                (void) d->peer->request(d->userdata, "resources/unsubscribe", dialect_range(params), AGAIN_TIMEOUT_USEC, release_answered,
-                                        NULL);
-        }
+        while (g_hash_table_iter_next(&iter, (void **) &uri, NULL))
+                if (release_uri(m, uri) && m->greeted && m->era == MCP_LEGACY)
+                        mcp_release(m, uri);
+        wanted = caller->level != MCP_LEVEL_NONE;
         caller_state_free(caller);
-        update_level(m);
+        if (wanted)
+                mcp_update_level(m);
+        dialect_changed(d);
 }
 
 /* A tracked request is over, and was answered with a result if ACCEPTED. */
@@ -330,12 +371,17 @@ static void settle(Mcp *m, McpTracked *tracked, bool accepted) {
                 subscribed(m, tracked, accepted);
         if (!tracked->sets_level)
                 return;
-        if (m->level_unconfirmed == tracked->id)
-                m->level_unconfirmed = 0;
-        if (!accepted) {
+        m->levels_underway--;
+        if (!accepted)
                 m->level = MCP_LEVEL_NONE; /* unknown: the next wish is sent */
-                if (caller)
-                        caller->level = tracked->level;
+        dialect_changed(&m->dialect);
+        if (!caller || caller->asked == 0)
+                return;
+        if (accepted)
+                caller->agreed = tracked->level;
+        if (caller->asked == tracked->id) {
+                caller->asked = 0;
+                caller->level = caller->agreed;
         }
 }
 
@@ -351,10 +397,15 @@ void mcp_finished(Dialect *d, uint64_t id, JsonRange result) {
 /* Whatever was on its way is lost, and its caller hears so. */
 void mcp_share_disconnected(Mcp *m) {
         McpTracked *tracked;
+        McpUri *uri;
         GHashTableIter iter;
 
         g_hash_table_iter_init(&iter, m->tracked);
         while (g_hash_table_iter_next(&iter, NULL, (void **) &tracked))
                 settle(m, tracked, false);
         g_hash_table_remove_all(m->tracked);
+        g_hash_table_iter_init(&iter, m->uris);
+        while (g_hash_table_iter_next(&iter, NULL, (void **) &uri))
+                uri->again = false;
+        mcp_forget_resume(m);
 }

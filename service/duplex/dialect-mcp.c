@@ -41,6 +41,7 @@ static void succeed(Mcp *m, McpEra era, JsonRange answer, const char *name, cons
         m->era = era;
         m->greeted = true;
         m->dies_of_probe = false;
+        dialect_changed(&m->dialect);
         if (news)
                 m->dialect.peer->remember_era(m->dialect.userdata, era == MCP_MODERN ? "modern" : "legacy");
         m->dialect.peer->greeted(m->dialect.userdata, &(DialectGreeting){ .answer = answer, .name = name, .version = version });
@@ -148,6 +149,7 @@ static void discover_answered(Dialect *d, JsonRange result, const PlugindError *
         if (error->code != PLUGIND_ERROR_CONNECTION_LOST)
                 return discovery_refused(m, error, error_object);
         m->dies_of_probe = !m->era_fixed && m->initialize == MCP_NOT_ASKED;
+        dialect_changed(d);
 }
 
 static void ask_discover(Mcp *m) {
@@ -222,6 +224,7 @@ static void initialize_answered(Dialect *d, JsonRange result, const PlugindError
         if (error->code != PLUGIND_ERROR_CONNECTION_LOST)
                 return initialize_refused(m, error);
         m->dies_of_probe = false;
+        dialect_changed(d);
 }
 
 static void ask_initialize(Mcp *m) {
@@ -262,6 +265,7 @@ static void mcp_disconnected(Dialect *d) {
         deadline_disarm(m->deadlines, &m->silence);
         m->greeted = false;
         mcp_share_disconnected(m);
+        dialect_changed(d);
 }
 
 static void ping_answered(Dialect *d, JsonRange result, const PlugindError *error, JsonRange error_object, void *userdata) {
@@ -323,6 +327,7 @@ static int mcp_new(const DialectOps *ops, const DialectSetup *setup, const Diale
                 .dialect = { .ops = ops, .peer = peer, .userdata = userdata },
                 .deadlines = deadlines,
                 .silence = { .expired = silence_expired },
+                .resume = { .expired = mcp_resume_expired },
                 .era = !g_strcmp0(setup->mcp_era, "modern")   ? MCP_MODERN
                        : !g_strcmp0(setup->mcp_era, "legacy") ? MCP_LEGACY
                                                               : MCP_UNKNOWN,
@@ -362,4 +367,6 @@ const DialectOps dialect_mcp = {
         .notification = mcp_notification,
         .wants = mcp_wants,
         .caller_gone = mcp_caller_gone,
+        .save = mcp_save,
+        .restore = mcp_restore,
 };

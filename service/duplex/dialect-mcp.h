@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Inside of the MCP dialect: what its files share. dialect-mcp.c greets, dialect-mcp-share.c counts what callers hold in a server,
- * dialect-mcp-route.c sees every message in both directions. */
+ * dialect-mcp-route.c sees every message in both directions, dialect-mcp-state.c is the hand-over to another daemon. */
 #pragma once
 
 #include "duplex/dialect-common.h"
@@ -20,7 +20,9 @@ typedef enum McpTopic { MCP_TOPIC_OTHER, MCP_TOPIC_MESSAGE, MCP_TOPIC_UPDATED } 
 typedef struct McpCaller {
         Caller *caller;
         GHashTable *uris; /* of resources/subscribe, decoded -> McpHold */
-        McpLevel level;   /* of logging/setLevel */
+        McpLevel level;   /* of logging/setLevel: as it last asked for ... */
+        uint64_t asked;   /* ... by this one, which is not answered yet; 0: the server has agreed */
+        McpLevel agreed;  /* what it falls back to if the server refuses */
 } McpCaller;
 
 /* UNCONFIRMED: the resources/subscribe on its way to the server that this rests on; 0: the server has agreed. */
@@ -31,6 +33,7 @@ typedef struct McpHold {
 typedef struct McpUri {
         unsigned holders;
         bool agreed; /* the server did, for one of them */
+        bool again;  /* the host's own subscription to it, after a restart, is not answered yet */
 } McpUri;
 
 /* A request whose end or whose notifications concern the dialect. */
@@ -41,8 +44,8 @@ typedef struct McpTracked {
         char *uri;       /* resources/subscribe: decoded */
         bool listen;     /* subscriptions/listen */
         char *caller_id; /* listen: as JSON, or NULL */
-        bool sets_level; /* logging/setLevel ... */
-        McpLevel level;  /* ... and the caller's level before it; else io.modelcontextprotocol/logLevel */
+        bool sets_level; /* logging/setLevel */
+        McpLevel level;  /* io.modelcontextprotocol/logLevel, or what logging/setLevel asked for */
 } McpTracked;
 
 typedef struct Mcp {
@@ -62,11 +65,16 @@ typedef struct Mcp {
         char *greeting;   /* legacy: the result of initialize */
 
         /* sharing */
-        GHashTable *tracked;        /* by id */
-        GHashTable *callers;        /* Caller -> McpCaller */
-        GHashTable *uris;           /* decoded -> McpUri */
-        McpLevel level;             /* last set in the server */
-        uint64_t level_unconfirmed; /* the logging/setLevel of a caller that the server has not answered yet; 0: none */
+        GHashTable *tracked;      /* by id */
+        GHashTable *callers;      /* Caller -> McpCaller */
+        GHashTable *uris;         /* decoded -> McpUri */
+        McpLevel level;           /* last set in the server */
+        unsigned levels_underway; /* logging/setLevel of callers that the server has not answered yet */
+
+        /* left to say after a hand-over */
+        Deadline resume;    /* armed if there is something */
+        GHashTable *strays; /* URIs that the server may have been asked for and nobody holds; NULL: none */
+        bool level_unsure;  /* it may not have the level that is wanted */
 
         /* of the notification being delivered, for `wants` */
         McpTopic topic;
@@ -97,6 +105,11 @@ void mcp_share_init(Mcp *m);
 void mcp_share_done(Mcp *m);
 void mcp_share_active(Dialect *d);
 void mcp_share_disconnected(Mcp *m);
+void mcp_hold(Mcp *m, McpCaller *caller, const char *uri, uint64_t unconfirmed);
+McpCaller *mcp_caller(Mcp *m, Caller *caller); /* made if it is not there */
+void mcp_update_level(Mcp *m);
+void mcp_subscribe_again(Mcp *m, bool all); /* all that is held; else what waits for an answer */
+void mcp_release(Mcp *m, const char *uri);  /* tells the server */
 McpTracked *mcp_track(Mcp *m, DialectOutgoing *message);
 DialectVerdict mcp_subscribe(Mcp *m, DialectOutgoing *message);
 DialectVerdict mcp_unsubscribe(Mcp *m, DialectOutgoing *message);
@@ -104,8 +117,16 @@ DialectVerdict mcp_set_level(Mcp *m, DialectOutgoing *message);
 void mcp_finished(Dialect *d, uint64_t id, JsonRange result);
 void mcp_caller_gone(Dialect *d, Caller *caller);
 McpLevel mcp_level_from_json(JsonRange string);
+const char *mcp_level_to_string(McpLevel level);
 
 /* dialect-mcp-route.c */
 DialectVerdict mcp_outgoing(Dialect *d, DialectOutgoing *message);
 void mcp_notification(Dialect *d, DialectIncoming *message);
 bool mcp_wants(Dialect *d, Caller *caller, const DialectIncoming *message);
+
+/* dialect-mcp-state.c */
+void mcp_save(Dialect *d, GString *json);
+int mcp_restore(Dialect *d, JsonRange state, bool connected);
+void mcp_resume(Mcp *m); /* says what a restored dialect has to say before all else */
+void mcp_resume_expired(Deadline *deadline);
+void mcp_forget_resume(Mcp *m);

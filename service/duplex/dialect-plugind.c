@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The dialect of plugins that were written for plugind: methods under `plugind/` are between host and plugin, all others the plugin's own. */
-#include "duplex/dialect-common.h"
+#include "duplex/dialect-state.h"
 
 #define PROTOCOL 1
 
@@ -100,6 +100,7 @@ static void initialize_answered(Dialect *d, JsonRange result, const PlugindError
         if (check_greeting(result, &name, &version, &wrong) < 0)
                 return d->peer->greeting_failed(d->userdata, &wrong);
         plugind(d)->greeted = true;
+        dialect_changed(d);
         d->peer->greeted(d->userdata, &(DialectGreeting){ .answer = result, .name = name, .version = version });
 }
 
@@ -113,6 +114,7 @@ static void plugind_connected(Dialect *d) {
 
 static void plugind_disconnected(Dialect *d) {
         plugind(d)->greeted = false;
+        dialect_changed(d);
 }
 
 static void ping_answered(Dialect *d, JsonRange result, const PlugindError *error, JsonRange error_object, void *userdata) {
@@ -192,6 +194,25 @@ static void plugind_notification(Dialect *d, DialectIncoming *message) {
                 message->audience = DIALECT_TO_NOBODY;
 }
 
+static void plugind_save(Dialect *d, GString *json) {
+        g_string_append_c(json, '{');
+        dialect_state_json(json, "greeted", plugind(d)->greeted ? "true" : "false");
+        g_string_append_c(json, '}');
+}
+
+static int plugind_restore(Dialect *d, JsonRange state, bool connected) {
+        bool greeted;
+        int r;
+
+        r = dialect_state_open(state, &state);
+        if (r >= 0)
+                r = dialect_state_flag(state, "greeted", &greeted);
+        if (r < 0 || (connected && !greeted))
+                return -EBADMSG;
+        plugind(d)->greeted = connected;
+        return 0;
+}
+
 const DialectOps dialect_plugind = {
         .name = "plugind",
         .framing = FRAMING_LINES,
@@ -207,4 +228,6 @@ const DialectOps dialect_plugind = {
         .cancel = plugind_cancel,
         .request = plugind_request,
         .notification = plugind_notification,
+        .save = plugind_save,
+        .restore = plugind_restore,
 };

@@ -2,6 +2,7 @@
 /* The corpora, and a few thousand mutations of them that are the same every time, through the fuzz targets. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <dirent.h>
 #include <fstream>
@@ -149,9 +150,12 @@ TEST_P(Fuzz, Mutations) {
 INSTANTIATE_TEST_SUITE_P(Targets, Fuzz,
                          testing::Values(Target{ "fuzz-json", fuzz_json, 20000 }, Target{ "fuzz-jsonrpc", fuzz_jsonrpc, 20000 },
                                          Target{ "fuzz-duplex", fuzz_duplex, 2000 }, Target{ "fuzz-manifest", fuzz_manifest, 5000 },
-                                         Target{ "fuzz-launch", fuzz_launch, 20000 }),
+                                         Target{ "fuzz-launch", fuzz_launch, 20000 },
+                                         Target{ "fuzz-dialect-state", fuzz_dialect_state, 20000 }),
                          [](const auto &info) {
                                  string name = info.param.name;
 
-                                 return name.substr(strlen("fuzz-"));
+                                 name = name.substr(strlen("fuzz-"));
+                                 std::replace(name.begin(), name.end(), '-', '_');
+                                 return name;
                          });

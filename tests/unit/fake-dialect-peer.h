@@ -40,7 +40,10 @@ class DialectTest : public ::testing::Test {
         std::vector<std::string> events; /* greeted, failed, pong, farewell, era, log: in order */
         std::string greeted_name, greeted_version, greeted_answer, failure;
         PlugindErrorCode failure_code = PLUGIND_ERROR_NONE;
-        int unable = 0; /* what request() and notify() return instead of doing it */
+        unsigned changes = 0;          /* calls of changed() */
+        std::vector<Caller *> holders; /* calls of holds() */
+        bool all_named = false;        /* bob and carol have names, too */
+        int unable = 0;                /* what request() and notify() return instead of doing it */
 
         /* Callers are opaque to dialects. */
         Caller *alice = reinterpret_cast<Caller *>(0x1000), *bob = reinterpret_cast<Caller *>(0x2000),
@@ -126,6 +129,24 @@ class DialectTest : public ::testing::Test {
                 PlugindErrorCode code;
                 bool tracked, endless, holds;
         };
+
+        /* What the dialect would hand over. */
+        std::string save() {
+                g_autoptr(GString) json = g_string_new("x");
+                JsonFault fault;
+
+                d->ops->save(d, json);
+                EXPECT_EQ(json->str[0], 'x');
+                std::string state = json->str + 1;
+                EXPECT_EQ(json_check(range(state), nullptr, &fault), 0) << state << ": " << fault.what;
+                return state;
+        }
+
+        /* The timers whose time has come. */
+        void turn() {
+                while (sd_event_run(event, 0) > 0)
+                        ;
+        }
 
         Out send(Caller *caller, uint64_t id, const std::string &method, const std::string &params = "", const std::string &caller_id = "",
                  bool again = false) {
@@ -284,12 +305,34 @@ class DialectTest : public ::testing::Test {
         }
 
         static const char *on_caller_name(void *p, Caller *caller) {
-                return caller == self(p)->alice ? ":1.1" : nullptr;
+                DialectTest *t = self(p);
+
+                if (caller == t->alice)
+                        return ":1.1";
+                return !t->all_named ? nullptr : caller == t->bob ? ":1.2" : caller == t->carol ? ":1.3" : nullptr;
         }
 
-        static constexpr DialectPeer peer = { on_request,         on_notify, on_respond,       on_respond_error, on_greeted,
-                                              on_greeting_failed, on_pong,   on_farewell_said, on_remember_era,  on_log,
-                                              on_caller_name };
+        static void on_changed(void *p) {
+                self(p)->changes++;
+        }
+
+        static Caller *on_find_caller(void *p, const char *name) {
+                for (Caller *caller : { self(p)->alice, self(p)->bob, self(p)->carol }) {
+                        const char *known = on_caller_name(p, caller);
+
+                        if (known && strcmp(known, name) == 0)
+                                return caller;
+                }
+                return nullptr;
+        }
+
+        static void on_holds(void *p, Caller *caller) {
+                self(p)->holders.push_back(caller);
+        }
+
+        static constexpr DialectPeer peer = { on_request,         on_notify,  on_respond,       on_respond_error, on_greeted,
+                                              on_greeting_failed, on_pong,    on_farewell_said, on_remember_era,  on_log,
+                                              on_caller_name,     on_changed, on_find_caller,   on_holds };
 };
 
 using Lines = std::vector<std::string>;
