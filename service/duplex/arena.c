@@ -33,6 +33,8 @@ struct BufferIndex {
 /* The first page of a slot. */
 struct SlotHead {
         struct BufferIndex in, out;
+        uint64_t discard;  /* of the input: see slot_discard() */
+        uint64_t capacity; /* of one buffer: where the second one begins */
 };
 
 struct Arena {
@@ -43,7 +45,9 @@ struct Arena {
         size_t capacity; /* of one buffer */
         unsigned slots;  /* how many the memfd has room for */
         GArray *free;    /* numbers of slots below that nobody uses */
-        bool *adopted;   /* of an arena that is being adopted, one for each slot */
+        bool *adopted;   /* of an arena that is being adopted, one for each of its first `adoptable` slots */
+        unsigned adoptable;
+        bool keeping; /* slots are let go as they are */
 };
 
 static size_t slot_size(const Arena *arena) {
@@ -104,7 +108,8 @@ int arena_adopt(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch
                 return -EBADMSG;
         }
         arena->slots = (unsigned) ((size_t) st.st_size / slot_size(arena));
-        arena->adopted = g_new0(bool, arena->slots + 1);
+        arena->adoptable = arena->slots;
+        arena->adopted = g_new0(bool, arena->adoptable + 1);
         *ret = arena;
         return 0;
 }
@@ -118,7 +123,7 @@ void arena_descriptors(const Arena *arena, int fds[_ARENA_FD_MAX]) {
 Arena *arena_free(Arena *arena) {
         if (!arena)
                 return NULL;
-        g_assert(arena->adopted || arena->free->len == arena->slots); /* a slot may not outlive its arena */
+        g_assert(arena->adopted || arena->keeping || arena->free->len == arena->slots); /* a slot may not outlive its arena */
         g_array_unref(arena->free);
         g_free(arena->adopted);
         close(arena->fd);
@@ -203,14 +208,14 @@ int slot_adopt(Arena *arena, unsigned number, Slot **ret) {
         Slot *slot;
         int r;
 
-        if (!arena->adopted || number >= arena->slots)
+        if (!arena->adopted || number >= arena->adoptable)
                 return -ENOENT;
         if (arena->adopted[number])
                 return -EBUSY;
         r = slot_map(arena, number, &slot);
         if (r < 0)
                 return r;
-        if (!buffer_is_sound(&slot->in) || !buffer_is_sound(&slot->out)) {
+        if (((struct SlotHead *) slot->map)->capacity != arena->capacity || !buffer_is_sound(&slot->in) || !buffer_is_sound(&slot->out)) {
                 slot_unmap(slot);
                 return -EBADMSG;
         }
@@ -224,7 +229,7 @@ int slot_adopt(Arena *arena, unsigned number, Slot **ret) {
 void arena_adopted(Arena *arena) {
         g_autofree bool *adopted = g_steal_pointer(&arena->adopted);
 
-        for (unsigned number = 0; number < arena->slots; number++) {
+        for (unsigned number = 0; number < arena->adoptable; number++) {
                 if (adopted[number])
                         continue;
                 if (fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) (slot_size(arena) * number),
@@ -233,6 +238,10 @@ void arena_adopted(Arena *arena) {
                 g_array_append_val(arena->free, number);
         }
         arena_unstage(arena);
+}
+
+void arena_keep(Arena *arena) {
+        arena->keeping = true;
 }
 
 int slot_new(Arena *arena, Slot **ret) {
@@ -249,6 +258,7 @@ int slot_new(Arena *arena, Slot **ret) {
         r = slot_map(arena, number, ret);
         if (r < 0)
                 return r;
+        ((struct SlotHead *) (*ret)->map)->capacity = arena->capacity;
         g_array_set_size(arena->free, arena->free->len - 1);
         return 0;
 }
@@ -261,12 +271,20 @@ Slot *slot_free(Slot *slot) {
                 return NULL;
         arena = slot->arena;
         number = slot->number;
+        if (arena->keeping) {
+                slot_unmap(slot);
+                return NULL;
+        }
         /* Cannot fail on a memfd of ours; a slot with old bytes in it would break the next user's NULs. */
         if (madvise(slot->map, slot_size(arena), MADV_REMOVE) < 0)
                 g_error("cannot empty a slot of the duplexes' memfd: %s", g_strerror(errno));
         slot_unmap(slot);
         g_array_append_val(arena->free, number);
         return NULL;
+}
+
+uint64_t slot_discard(const Slot *slot) {
+        return ((const struct SlotHead *) slot->map)->discard;
 }
 
 static inline void ordered(void) {
@@ -285,6 +303,12 @@ static inline void set_wiping(Buffer *buffer, size_t end) {
         ordered();
 }
 
+void slot_set_discard(Slot *slot, uint64_t discard) {
+        ordered();
+        __atomic_store_n(&((struct SlotHead *) slot->map)->discard, discard, __ATOMIC_RELAXED);
+        ordered();
+}
+
 /* Makes the bytes of START to END NUL, and gives back the memory of many. */
 static void wipe(Buffer *buffer, size_t start, size_t end) {
         size_t first_page = (MAX(start, KEPT) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), last_page = end & ~(PAGE_SIZE - 1);
@@ -295,6 +319,15 @@ static void wipe(Buffer *buffer, size_t start, size_t end) {
         }
         if (buffer->nul_beyond)
                 memset(buffer->data + start, 0, end - start);
+}
+
+/* The same for all from START on where nothing is known of what lies there; what is not there takes no memory by it. */
+static void wipe_rest(Buffer *buffer, size_t start) {
+        size_t page = MIN((start + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), buffer->capacity);
+
+        if (page < buffer->capacity && madvise(buffer->data + page, buffer->capacity - page, MADV_REMOVE) < 0)
+                page = buffer->capacity;
+        memset(buffer->data + start, 0, page - start);
 }
 
 /* What is live lies at 0 to LIVE now: makes that the truth, and what lies beyond, up to the old head, NUL. */
@@ -353,6 +386,11 @@ void buffer_consume(Buffer *buffer, size_t size) {
         }
 }
 
+void buffer_blank(Buffer *buffer, size_t offset, size_t size) {
+        g_assert(offset + size <= head_of(buffer) - tail_of(buffer));
+        memset(buffer->data + tail_of(buffer) + offset, ' ', size);
+}
+
 static inline void set_writing(Buffer *buffer, uint64_t writing) {
         ordered();
         __atomic_store_n(&buffer->index->writing, writing, __ATOMIC_RELAXED);
@@ -386,7 +424,7 @@ static void recover_input(Buffer *buffer) {
 
         head = end ? (size_t) (end - buffer->data) : buffer->capacity;
         set_span(buffer, tail_of(buffer), head);
-        wipe(buffer, head, buffer->capacity); /* what was read after a NUL was no JSON and is given up */
+        wipe_rest(buffer, head); /* what was read after a NUL was no JSON and is given up */
 }
 
 void buffer_recover(Buffer *buffer, size_t staged) {

@@ -51,7 +51,8 @@ void arena_descriptors(const Arena *arena, int fds[_ARENA_FD_MAX]);
 /* The arena of a daemon that is gone, from these: owned on success. -EBADMSG: they are not such, for messages of MESSAGE_MAX. Then its slots
  * are adopted one by one, and what nobody adopts is emptied. */
 int arena_adopt(const int fds[_ARENA_FD_MAX], size_t message_max, uint32_t epoch, Arena **ret);
-/* Recovered, as of now. -ENOENT: there is none of this number, -EBUSY: it has been adopted, -EBADMSG: its indices are nonsense. */
+/* Recovered, as of now. -ENOENT: there is none of this number, -EBUSY: it has been adopted, -EBADMSG: its indices are nonsense, or it is for messages
+ * of another size. */
 int slot_adopt(Arena *arena, unsigned number, Slot **ret);
 void arena_adopted(Arena *arena);
 /* From now on slots are let go as they are, for the next daemon. */
@@ -64,6 +65,9 @@ void arena_unstage(Arena *arena);
 
 int slot_new(Arena *arena, Slot **ret);
 Slot *slot_free(Slot *slot); /* before its arena */
+/* How much of an oversize message is still to be dropped from its input (FrameScanner.discard); 0 at first. */
+uint64_t slot_discard(const Slot *slot);
+void slot_set_discard(Slot *slot, uint64_t discard);
 
 /* The bytes between tail and head. */
 const char *buffer_peek(const Buffer *buffer, size_t *size);
@@ -74,6 +78,8 @@ void buffer_consume(Buffer *buffer, size_t size); /* moves tail; an emptied buff
 /* The same in two steps, between which the bytes can still be read. */
 void buffer_take(Buffer *buffer, size_t size);
 void buffer_taken(Buffer *buffer);
+/* Turns SIZE bytes, OFFSET behind tail, into spaces. */
+void buffer_blank(Buffer *buffer, size_t offset, size_t size);
 /* The first SIZE bytes are about to be written, or, STAGED, are in the staging pipe and about to be moved on. */
 void buffer_begin_write(Buffer *buffer, size_t size, bool staged);
 /* WRITTEN of them were, and are consumed. */

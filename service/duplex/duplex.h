@@ -33,7 +33,8 @@ typedef struct DuplexOps {
         /* End of input, a failed read or write, or a broken stream; called once, after everything that could be read was delivered. ERROR is
          * ConnectionLost or ProtocolError. Writing is refused from here on. */
         void (*closed)(Duplex *duplex, const PlugindError *error, void *userdata);
-        /* May more be delivered now? Asked before each message and skipped line; NULL: yes. If not, the duplex is paused from here on. */
+        /* May more be delivered now? Asked before anything that has come is looked at; NULL: yes. If not, the duplex is paused from here on. Unlike the others
+         * it may not free the duplex. */
         bool (*ready)(Duplex *duplex, void *userdata);
         /* While held (duplex_hold()): a message that lies before its turn. False: it is left for whoever takes the duplex over; else it is
          * done with. */
@@ -65,14 +66,16 @@ void duplex_pause(Duplex *duplex, bool paused);
 
 /*
  * The hand-over to another daemon (design.md 8). From duplex_hold() on what is read stays in the slot, but for messages that `ahead` takes out
- * of turn: those are blanked where they lie. `closed` is called at the end of input as usual; `message`, `bad` and `skipped` are not called any more. Then the
- * arena is kept (arena_keep()) and the duplex freed, which leaves its descriptors' other copies and its slot as they are.
+ * of turn; no more is read once the buffer is full. `closed` is called at the end of input as usual; `message`, `bad` and `skipped` are not
+ * called any more. Writing goes on. Then the arena is kept (arena_keep()) and the duplex freed, which closes its descriptors and leaves other
+ * copies of them, and its slot, as they are.
  */
 void duplex_hold(Duplex *duplex);
 /* Its slot's number in the arena. */
 unsigned duplex_slot(const Duplex *duplex);
 /* Goes on where a daemon that is gone was with SLOT of an adopted arena: what it had read and not delivered is delivered, from the loop; what it
- * had half written is finished. Descriptors as for duplex_new(). -ENOENT, -EBUSY, -EBADMSG as slot_adopt(). */
+ * had half written is finished. Descriptors as for duplex_new(). -ENOENT, -EBUSY, -EBADMSG as slot_adopt();
+ * on another error the slot is gone. */
 int duplex_adopt(sd_event *event, Arena *arena, unsigned slot, int fd_in, int fd_out, Framing framing, const DuplexOps *ops, void *userdata,
                  Duplex **ret);
 

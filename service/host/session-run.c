@@ -350,6 +350,7 @@ static void run_end_with(SessionRun *run, int step) {
 
         if (!run->unit)
                 return;
+        unit_release(run->unit);
         run->end_step = step;
         if (step == END_GOODBYE)
                 deadline_arm(run_deadlines(run), &run->end, grace);

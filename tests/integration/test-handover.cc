@@ -299,21 +299,6 @@ TEST_P(HandOver, WhatTakesTooLongIsAnsweredWithConnectionLost) {
         next();
 }
 
-/* Who waits for a session that comes, or for one that goes, is answered as well. */
-TEST_P(HandOver, WhoWaitsForAStateIsAnsweredToo) {
-        begin();
-        Client client(address());
-        load(client, "x");
-        Client::Pending pending = client.session_async("x", "SetActiveState", "sa{sv}", "active", 1, "wait", "b", 1);
-
-        client.catch_up();
-        hand_over();
-        EXPECT_TRUE(client.wait(pending));
-        EXPECT_EQ(pending->error, "org.plugind1.Error.ConnectionLost") << pending->message;
-        next();
-        EXPECT_EQ(client.get("x", "ReportedState"), "connecting");
-}
-
 TEST_P(HandOver, WhoHasLeftMeanwhileHoldsNothing) {
         begin();
         Client watcher(address());

@@ -173,7 +173,7 @@ TEST_F(ArenaTest, OnlyWhatIsTouchedCostsMemory) {
         Slot *slot = nullptr;
 
         ASSERT_EQ(slot_new(arena, &slot), 0);
-        EXPECT_EQ(resident_pages(), 0);
+        EXPECT_EQ(resident_pages(), 1); /* what says where its buffers lie */
         for (int i = 0; i < 1000; i++) {
                 put(slot->in, string(100, 'x'));
                 put(slot->out, string(100, 'x'));
