@@ -54,6 +54,8 @@ static void request_free(Request *request) {
         deadline_disarm(request_deadlines(request), &request->deadline);
         list_unlink(&request->by_session);
         list_unlink(&request->by_caller);
+        if (request->endless)
+                session_touch(session);
         if (request->caller_id)
                 g_hash_table_remove(session->host->named, request);
         if (request->answered) {
@@ -272,6 +274,7 @@ static int request_forward(Request *request, DialectOutgoing *outgoing, PlugindE
         request->endless = outgoing->endless;
         if (request->endless) {
                 request_keep(request, outgoing->method, outgoing->params);
+                session_touch(session);
                 deadline_disarm(request_deadlines(request), &request->deadline);
         }
         r = duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing));
@@ -421,6 +424,22 @@ void session_fail_waiting(Session *session, const PlugindError *error) {
                 request_fail(request, error);
 }
 
+static void give_up(List *requests, bool endless, const PlugindError *error) {
+        list_foreach(node, requests) {
+                Request *request = list_entry(node, Request, by_session);
+
+                if (!(request->answered || request->handed_on) || (endless && !request->endless))
+                        continue;
+                request_tell_plugin(request, error->message);
+                request_fail(request, error);
+        }
+}
+
+void session_give_up_requests(Session *session, bool endless, const PlugindError *error) {
+        give_up(&session->pending, endless, error);
+        give_up(&session->waiting, endless, error);
+}
+
 void session_fail_waiting_once(Session *session, const PlugindError *error) {
         list_foreach(node, &session->waiting) {
                 Request *request = list_entry(node, Request, by_session);
@@ -432,48 +451,13 @@ void session_fail_waiting_once(Session *session, const PlugindError *error) {
 
 /* -- what callers ask for -- */
 
-static int check_method(const char *method, PlugindError *error) {
-        size_t size = strlen(method);
-
-        if (size == 0 || size > METHOD_MAX)
-                return plugind_error_set(error, PLUGIND_ERROR_INVALID_ARGS, "method has %zu bytes, expected 1 to %d", size, METHOD_MAX);
-        for (size_t i = 0; i < size; i++)
-                if ((unsigned char) method[i] < 0x20 || method[i] == 0x7f)
-                        return plugind_error_set(error, PLUGIND_ERROR_INVALID_ARGS, "method has a control character (0x%02x) at byte %zu",
-                                                 (unsigned char) method[i], i);
-        return 0;
-}
-
-static int check_params(JsonRange *params, PlugindError *error) {
-        JsonFault fault;
-
-        if (!params->data)
-                return 0;
-        if (params->size > SEND_MAX)
-                return plugind_error_set(error, PLUGIND_ERROR_LIMITS_EXCEEDED, "params has %zu bytes, at most %d are taken", params->size,
-                                         SEND_MAX);
-        if (json_check(*params, params, &fault) < 0) {
-                g_autofree char *quoted = json_quote(params->data + fault.offset, params->size - fault.offset);
-
-                return plugind_error_set(error, PLUGIND_ERROR_INVALID_ARGS, "params is not JSON: %s at byte %zu, before \"%s\"", fault.what,
-                                         fault.offset, quoted);
-        }
-        if (json_type(*params) != JSON_OBJECT && json_type(*params) != JSON_ARRAY) {
-                g_autofree char *quoted = json_quote(params->data, params->size);
-
-                return plugind_error_set(error, PLUGIND_ERROR_INVALID_ARGS, "params is %s, expected an object, an array, or nothing",
-                                         quoted);
-        }
-        return 0;
-}
-
 static int check_message(Session *session, const char *method, JsonRange *params, PlugindError *error) {
         int r;
 
         if (session->host->stopping)
                 return plugind_error_set(error, PLUGIND_ERROR_NOT_ACTIVE, "plugind is shutting down");
-        r = check_method(method, error);
-        return r < 0 ? r : check_params(params, error);
+        r = request_check_method(method, error);
+        return r < 0 ? r : request_check_params(params, error);
 }
 
 static int request_name(Request *request, const char *caller_id, PlugindError *error) {
