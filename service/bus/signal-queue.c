@@ -8,10 +8,10 @@
 
 #include <errno.h>
 
-/* Above one of the first two plugins are not read; below the third they are again. */
-#define UNWRITTEN_MESSAGES_MAX 512
-#define UNWRITTEN_BYTES_MAX (16 * 1024 * 1024)
-#define UNWRITTEN_MESSAGES_FEW 64
+/* Of a direct connection: above one of the first two plugins are not read; below the third they are again. */
+#define UNREAD_MESSAGES_MAX 512
+#define UNREAD_BYTES_MAX (16 * 1024 * 1024)
+#define UNREAD_MESSAGES_FEW 64
 
 struct SignalQueue {
         Bus *bus;
@@ -96,24 +96,19 @@ static int on_flush(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static uint64_t unwritten(const Connection *connection) {
-        uint64_t messages = 0;
+/* Whether plugins wait for it; they have done so before, or have not. */
+static bool clogged(Connection *connection, size_t size, bool before) {
+        uint64_t messages = connection_unwritten(connection, size);
 
-        (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
-        return messages;
+        if (!connection_counts(connection))
+                return false;
+        if (!connection->direct)
+                return messages > 0;
+        return messages > (before ? UNREAD_MESSAGES_FEW : UNREAD_MESSAGES_MAX) || connection->unwritten > UNREAD_BYTES_MAX;
 }
 
 static bool drained(SignalQueue *queue) {
-        connections_foreach(connection, queue) {
-                uint64_t messages = unwritten(connection);
-
-                if (messages == 0)
-                        connection->unwritten = 0;
-                if (!connection_counts(connection))
-                        continue;
-                if (messages > (connection->direct ? UNWRITTEN_MESSAGES_FEW : 0) || connection->unwritten > UNWRITTEN_BYTES_MAX)
-                        return false;
-        }
+        connections_foreach(connection, queue) if (clogged(connection, 0, true)) return false;
         return true;
 }
 
@@ -132,24 +127,19 @@ static int on_turn(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static void congest(SignalQueue *queue) {
+void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) {
+        bool clog = clogged(connection, size, false);
+
+        if (connection->direct)
+                direct_sent(connection->direct);
+        if (!clog || queue->congested)
+                return;
         queue->congested = true;
+        log_debug("%s is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not heard until it has taken them",
+                  connection->direct ? "A direct connection" : "The bus", connection->queued);
         (void) sd_event_source_set_enabled(queue->turn, SD_EVENT_ON);
         if (queue->bus->host)
                 host_pause(queue->bus->host, true);
-}
-
-void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) {
-        uint64_t messages = unwritten(connection);
-
-        connection->unwritten = messages == 0 ? 0 : connection->unwritten + size;
-        if (connection->direct)
-                direct_sent(connection->direct);
-        if (queue->congested || !connection_counts(connection) ||
-            (messages <= UNWRITTEN_MESSAGES_MAX && connection->unwritten <= UNWRITTEN_BYTES_MAX))
-                return;
-        log_debug("The bus is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not read until it has taken them", messages);
-        congest(queue);
 }
 
 static void properties_changed(Session *session, uint32_t properties, void *userdata) {
@@ -276,8 +266,6 @@ static void notification(Session *session, Caller *caller, const char *request, 
 
         check(notify(connection, path, caller, request, method, params), "Notification", path);
         signal_queue_sent(queue, connection, params.size);
-        if (!queue->congested && !connection->direct && unwritten(connection) > 0)
-                congest(queue);
 }
 
 /* -- what is owed -- */
