@@ -60,7 +60,7 @@ class PluginctlRestart : public ServiceTest {
 TEST_F(PluginctlRestart, WhoeverWaitsIsToldForWhat) {
         const std::string note = "pluginctl: waiting; plugind.service says: Restarting: waiting for waiting (1 call)\n";
         Command send(pluginctl({ "send", "waiting", "until", "{\"path\": \"" + path + "\"}" }), {});
-        ASSERT_TRUE(client->wait_property("waiting", "InFlight", "1"));
+        ASSERT_TRUE(client->poll([&] { return client->get("waiting", "InFlight") == "1"; }));
         begin_restart();
 
         Command status(pluginctl({ "status", "waiting" }), {}), quiet(pluginctl({ "list", "-q", "--no-legend" }), {}),
@@ -86,7 +86,7 @@ TEST_F(PluginctlRestart, WhoeverWaitsIsToldForWhat) {
 
 TEST_F(PluginctlRestart, NothingIsSaidWhereNothingIsWaitedFor) {
         Command send(pluginctl({ "send", "waiting", "until", "{\"path\": \"" + path + "\"}" }), {});
-        ASSERT_TRUE(client->wait_property("waiting", "InFlight", "1"));
+        ASSERT_TRUE(client->poll([&] { return client->get("waiting", "InFlight") == "1"; }));
         EXPECT_FALSE(send.wait_err("\n", 2'000'000)) << "a plugin may take its time: " << send.err;
         let_it_answer();
         EXPECT_EQ(send.wait(), 0);
@@ -115,8 +115,7 @@ TEST_F(PluginctlRestart, MonitorGoesOnAndEndsWithAStop) {
         Command monitor(pluginctl({ "monitor", "waiting" }), {});
         auto told = [&](const std::string &what) {
                 for (int i = 0; i < 100; i++) { /* nothing tells when a monitor has begun to listen */
-                        if (run({ "pluginctl", "notify", "waiting", "tell", "{\"it\": \"" + what + "\"}" }).status != 0)
-                                return false;
+                        run({ "pluginctl", "notify", "waiting", "tell", "{\"it\": \"" + what + "\"}" });
                         if (monitor.wait_out(what, 100'000))
                                 return true;
                 }
@@ -127,6 +126,7 @@ TEST_F(PluginctlRestart, MonitorGoesOnAndEndsWithAStop) {
         ASSERT_TRUE(service.restart());
         EXPECT_TRUE(told("after the first")) << monitor.out << monitor.err;
         service.kill(SIGKILL);
+        ASSERT_TRUE(service.wait("SubState", "running"));
         EXPECT_TRUE(told("after the second")) << monitor.out << monitor.err;
         EXPECT_EQ(monitor.out.find("StateChanged"), std::string::npos) << monitor.out;
         ASSERT_TRUE(service.stop());
