@@ -2,6 +2,7 @@
 #include "bus-client.h"
 
 #include "bus-json.h"
+#include "patience.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -121,13 +122,32 @@ static int open_bus(Ctl *ctl) {
         return ctl->user ? sd_bus_open_user(&ctl->bus) : sd_bus_open_system(&ctl->bus);
 }
 
+/* Only then anything else is said: systemd-stdio-bridge, at the other end of ssh, fails if it hears it together with Hello. */
+static int wait_for_hello(sd_bus *bus) {
+        int r = 0;
+
+        while (r >= 0 && sd_bus_is_ready(bus) <= 0) {
+                if (sd_bus_is_open(bus) <= 0)
+                        return -ECONNRESET;
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+                if (r == -EINTR)
+                        r = 0;
+        }
+        return r;
+}
+
 int ctl_connect(Ctl *ctl) {
         if (ctl->bus)
                 return EXIT_OK;
 
         int r = open_bus(ctl);
         if (r >= 0)
+                r = wait_for_hello(ctl->bus);
+        if (r >= 0)
                 return EXIT_OK;
+        ctl->bus = sd_bus_close_unref(ctl->bus);
         if (report_lost_carrier(ctl, r)) /* so soon that nothing could be said */
                 return EXIT_FAILED;
 
@@ -173,9 +193,36 @@ uint64_t ctl_timeout(const Ctl *ctl, uint64_t timeout_usec) {
         return ctl->timeout_usec > 0 ? ctl->timeout_usec : timeout_usec;
 }
 
+static int keep_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        *(sd_bus_message **) userdata = sd_bus_message_ref(reply);
+        return 0;
+}
+
+int ctl_ask(Ctl *ctl, sd_bus_message *message, uint64_t timeout_usec, sd_bus_error *error, sd_bus_message **reply) {
+        g_autoptr(sd_bus_message) answer = NULL;
+        g_autoptr(sd_bus_slot) slot = NULL;
+        g_auto(Patience) patience = {};
+        int r = sd_bus_call_async(ctl->bus, &slot, message, keep_reply, &answer, ctl_timeout(ctl, timeout_usec));
+
+        patience_begin(&patience, ctl);
+        while (r >= 0 && !answer)
+                r = patience_wait(&patience);
+        if (r < 0)
+                return r;
+        if (sd_bus_message_is_method_error(answer, NULL)) {
+                if (sd_bus_is_open(ctl->bus) <= 0) /* sd-bus says so of all that was not answered yet */
+                        return -ECONNRESET;
+                (void) sd_bus_error_copy(error, sd_bus_message_get_error(answer));
+                return -sd_bus_message_get_errno(answer);
+        }
+        if (reply)
+                *reply = g_steal_pointer(&answer);
+        return 0;
+}
+
 int ctl_call(Ctl *ctl, sd_bus_message *message, uint64_t timeout_usec, const char *subject, sd_bus_message **reply) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        int r = sd_bus_call(ctl->bus, message, ctl_timeout(ctl, timeout_usec), &error, reply);
+        int r = ctl_ask(ctl, message, timeout_usec, &error, reply);
 
         return r < 0 ? ctl_report(ctl, subject, &error, r) : EXIT_OK;
 }
@@ -308,6 +355,7 @@ int append_options(sd_bus_message *message, const char *key, ...) {
 
 typedef struct Batch {
         Ctl *ctl;
+        Patience patience;
         unsigned n_pending;
         int status;
 } Batch;
@@ -353,10 +401,8 @@ static bool batch_wait(Batch *batch, unsigned n) {
         Ctl *ctl = batch->ctl;
 
         while (batch->n_pending >= n) {
-                int r = sd_bus_process(ctl->bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(ctl->bus, UINT64_MAX);
-                if (r < 0 && r != -EINTR) {
+                int r = patience_wait(&batch->patience);
+                if (r < 0) {
                         batch_result(batch, ctl_report(ctl, NULL, NULL, r));
                         ctl->bus = sd_bus_close_unref(ctl->bus); /* nothing may call back into what is on the stack any more */
                         return false;
@@ -368,14 +414,16 @@ static bool batch_wait(Batch *batch, unsigned n) {
 int sessions_call(Ctl *ctl, char **ids, const char *member, uint64_t timeout_usec, FillCall fill, void *userdata) {
         Batch batch = { .ctl = ctl };
         g_autofree BatchCall *calls = g_new(BatchCall, g_strv_length(ids));
+        bool open = true;
 
-        for (size_t i = 0; ids[i]; i++) {
-                if (!batch_wait(&batch, PENDING_MAX))
-                        return batch.status;
+        patience_begin(&batch.patience, ctl);
+        for (size_t i = 0; ids[i] && (open = batch_wait(&batch, PENDING_MAX)); i++) {
                 calls[i] = (BatchCall){ .batch = &batch, .id = ids[i] };
                 batch_result(&batch, batch_send(&calls[i], member, timeout_usec, fill, userdata));
         }
-        (void) batch_wait(&batch, 1);
+        if (open)
+                (void) batch_wait(&batch, 1);
+        patience_end(&batch.patience);
         return batch.status;
 }
 

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_message, sd_bus_message_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_slot, sd_bus_slot_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_event, sd_event_unref)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(sd_bus_error, sd_bus_error_free)
 
@@ -27,7 +28,9 @@ char *session_path_to_id(const char *path);
 
 /* A call to be filled with arguments. Connects first. */
 int ctl_new_call(Ctl *ctl, const char *path, const char *interface, const char *member, sd_bus_message **ret);
-/* Sends MESSAGE and waits. REPLY may be NULL. */
+/* Sends MESSAGE and waits; whatever else comes meanwhile is dispatched. Not for handlers of messages. REPLY may be NULL. The first tells nothing:
+ * 0 or -errno, with ERROR if that was the answer. */
+int ctl_ask(Ctl *ctl, sd_bus_message *message, uint64_t timeout_usec, sd_bus_error *error, sd_bus_message **reply);
 int ctl_call(Ctl *ctl, sd_bus_message *message, uint64_t timeout_usec, const char *subject, sd_bus_message **reply);
 
 /* All properties of INTERFACE of an object; D-Bus names, values as JSON. */

@@ -142,7 +142,7 @@ Figures *figures_get(Ctl *ctl, const char *id) {
                 return NULL;
         r = figures_options(message, id);
         if (r >= 0)
-                r = sd_bus_call(ctl->bus, message, ctl_timeout(ctl, CALL_QUICK), NULL, &reply);
+                r = ctl_ask(ctl, message, CALL_QUICK, NULL, &reply);
         if (r >= 0)
                 r = figures_read(reply, &all);
         return r >= 0 && all->len == 1 ? g_ptr_array_steal_index(all, 0) : NULL;

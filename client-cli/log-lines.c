@@ -61,7 +61,7 @@ int session_get_log_lines(Ctl *ctl, const char *id, bool quietly, GArray **ret) 
 
         int r = append_options(message, NULL);
         if (r >= 0)
-                r = sd_bus_call(ctl->bus, message, ctl_timeout(ctl, CALL_QUICK), &error, &reply);
+                r = ctl_ask(ctl, message, CALL_QUICK, &error, &reply);
         if (r >= 0)
                 r = read_lines(reply, lines);
         if (r < 0 && !quietly)

@@ -130,7 +130,7 @@ static int print_logs(Logs *logs) {
                 return status;
         int r = sd_bus_message_append(message, "ss", SESSION_INTERFACE, "LogFile");
         if (r >= 0)
-                r = sd_bus_call(ctl->bus, message, ctl_timeout(ctl, CALL_QUICK), &error, &reply);
+                r = ctl_ask(ctl, message, CALL_QUICK, &error, &reply);
         bool known = r >= 0 && sd_bus_message_read(reply, "v", "s", &file) >= 0;
 
         if (known && !ctl_local(ctl))

@@ -125,13 +125,32 @@ static int add_matches(Monitor *monitor) {
         return status == EXIT_OK ? add_match(monitor, sessions) : status;
 }
 
+/* Signals that come meanwhile are kept for the loop. */
+static int get_owner(Monitor *monitor) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        g_autoptr(sd_bus_message) reply = NULL;
+        int r = sd_bus_call_method(monitor->ctl->bus, HOST_NAME, HOST_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, &reply, NULL);
+
+        if (r < 0)
+                return ctl_report(monitor->ctl, NULL, &error, r);
+        monitor->owner = g_strdup(sd_bus_message_get_sender(reply));
+        return EXIT_OK;
+}
+
+/* Whoever it is: the one that answers may take its time, and pluginctl says why. */
+static int wait_for_owner(Monitor *monitor) {
+        g_autofree char *owner = NULL;
+
+        return ctl_get_owner(monitor->ctl, &owner);
+}
+
 static int monitor_start(Monitor *monitor) {
-        int status = ctl_connect(monitor->ctl);
+        int status = wait_for_owner(monitor);
 
         if (status == EXIT_OK)
                 status = add_matches(monitor);
         if (status == EXIT_OK)
-                status = ctl_get_owner(monitor->ctl, &monitor->owner);
+                status = get_owner(monitor);
         if (status == EXIT_OK)
                 status = ctl_new_event(monitor->ctl, on_interrupt, monitor, &monitor->event);
         if (status != EXIT_OK)

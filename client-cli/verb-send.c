@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* send, notify */
 #include "bus-client.h"
+#include "patience.h"
 #include "signals.h"
 #include "terminal.h"
 
@@ -17,6 +18,7 @@ typedef struct Send {
         const char *id;
         char *path, *owner;
         sd_event *event;
+        Patience patience;
         int interrupted; /* the signal */
         int status;
 } Send;
@@ -143,6 +145,9 @@ static int send_start(Send *send, const char *method, const char *params) {
                 r = append_send_options(ctl, message);
         if (r >= 0)
                 r = sd_bus_call_async(ctl->bus, NULL, message, on_answer, send, call_timeout(ctl));
+        patience_begin(&send->patience, ctl);
+        if (r >= 0)
+                r = patience_attach(&send->patience, send->event);
         return r < 0 ? ctl_report(ctl, send->id, NULL, r) : EXIT_OK;
 }
 
@@ -157,6 +162,7 @@ int verb_send(Ctl *ctl, char **args) {
                 int r = sd_event_loop(send.event);
                 status = r < 0 ? ctl_report(ctl, send.id, NULL, r) : send.status;
         }
+        patience_end(&send.patience);
         ctl->bus = sd_bus_close_unref(ctl->bus); /* a request still in flight is cancelled by our leaving; nothing calls back into `send` */
         sd_event_unref(send.event);
         g_free(send.owner);

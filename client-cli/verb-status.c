@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* status */
 #include "bus-client.h"
+#include "daemon-line.h"
 #include "figures.h"
 #include "greeting.h"
 #include "log-lines.h"
@@ -15,6 +16,22 @@
 
 #define STATUS_LINES 10
 #define LABEL_WIDTH 11
+
+/* All there is to be said of a session. */
+typedef struct Status {
+        const char *id;
+        JsonObject *session, *host; /* properties; HOST is not owned. NULL: not known */
+        Usage usage;
+        Figures *figures; /* NULL: not known */
+        GArray *lines;
+} Status;
+
+static void status_clear(Status *status) {
+        g_clear_pointer(&status->session, json_object_unref);
+        g_clear_pointer(&status->figures, figures_free);
+        g_clear_pointer(&status->lines, g_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Status, status_clear)
 
 static void field(const char *label, const char *value) {
         g_autofree char *safe = text_safe(value, strlen(value), TEXT_KEEP_NOTHING);
@@ -152,18 +169,27 @@ static void print_log(const Ctl *ctl, const char *id, GArray *lines) {
                 log_line_print(ctl, id, &g_array_index(lines, LogLine, i), ctl->full ? SIZE_MAX : terminal_width());
 }
 
-static void print_session(const Ctl *ctl, const char *id, JsonObject *session, const Usage *usage, const Figures *figures, GArray *lines) {
-        print_title(session, id);
-        print_loaded(session);
-        print_active(session);
-        field("Desired", dict_string(session, "DesiredState"));
-        if (dict_uint(session, "Restarts") > 0)
-                fieldf("Restarts", "%" PRIu64, dict_uint(session, "Restarts"));
-        print_dialect(session);
-        print_process(ctl, usage);
-        print_requests(figures);
-        print_error(session);
-        print_log(ctl, id, lines);
+/* HOST: of Host's properties, NULL: not known. */
+static void print_daemon(JsonObject *host, JsonObject *session) {
+        g_autofree char *line = daemon_line(host, session, (uint64_t) g_get_real_time());
+
+        if (line)
+                field("Daemon", line);
+}
+
+static void print_session(const Ctl *ctl, const Status *status) {
+        print_title(status->session, status->id);
+        print_loaded(status->session);
+        print_active(status->session);
+        field("Desired", dict_string(status->session, "DesiredState"));
+        if (dict_uint(status->session, "Restarts") > 0)
+                fieldf("Restarts", "%" PRIu64, dict_uint(status->session, "Restarts"));
+        print_daemon(status->host, status->session);
+        print_dialect(status->session);
+        print_process(ctl, &status->usage);
+        print_requests(status->figures);
+        print_error(status->session);
+        print_log(ctl, status->id, status->lines);
 }
 
 static void add_figure(JsonObject *session, const char *name, uint64_t value) {
@@ -171,51 +197,55 @@ static void add_figure(JsonObject *session, const char *name, uint64_t value) {
                 json_object_set_int_member(session, name, (gint64) value);
 }
 
-static void add_json(JsonArray *list, const char *id, JsonObject *session, const Usage *usage, GArray *lines) {
+static void add_json(JsonArray *list, const Status *status) {
         JsonArray *log = json_array_new();
 
-        for (guint i = 0; i < lines->len; i++)
-                json_array_add_object_element(log, log_line_to_json(id, &g_array_index(lines, LogLine, i)));
-        json_object_set_array_member(session, "LogLines", log);
-        add_figure(session, "MemoryBytes", usage->memory);
-        add_figure(session, "Tasks", usage->tasks);
-        add_figure(session, "CPUUsageNSec", usage->cpu_nsec);
-        json_array_add_object_element(list, json_object_ref(session));
+        for (guint i = 0; i < status->lines->len; i++)
+                json_array_add_object_element(log, log_line_to_json(status->id, &g_array_index(status->lines, LogLine, i)));
+        json_object_set_array_member(status->session, "LogLines", log);
+        add_figure(status->session, "MemoryBytes", status->usage.memory);
+        add_figure(status->session, "Tasks", status->usage.tasks);
+        add_figure(status->session, "CPUUsageNSec", status->usage.cpu_nsec);
+        json_array_add_object_element(list, json_object_ref(status->session));
 }
 
-/* LIST: NULL prints text. */
-static int status_of_session(Ctl *ctl, const char *id, bool first, JsonArray *list) {
-        g_autoptr(JsonObject) session = NULL;
-        g_autoptr(Figures) figures = NULL;
-        g_autoptr(GArray) lines = NULL;
-        int r = session_get_properties(ctl, id, &session);
+/* LIST: NULL prints text. HOST is asked for when the first text is printed. */
+static int status_of_session(Ctl *ctl, const char *id, JsonObject **host, JsonArray *list) {
+        g_auto(Status) status = { .id = id };
+        int r = session_get_properties(ctl, id, &status.session);
 
         if (r == EXIT_OK)
-                r = session_get_log_lines(ctl, id, true, &lines);
+                r = session_get_log_lines(ctl, id, true, &status.lines);
         if (r != EXIT_OK)
                 return r;
-        Usage usage = { .unit = dict_string(session, "Unit"), .pid = (pid_t) dict_uint(session, "MainPID") };
-        usage_get(ctl, &usage);
+        status.usage = (Usage){ .unit = dict_string(status.session, "Unit"), .pid = (pid_t) dict_uint(status.session, "MainPID") };
+        usage_get(ctl, &status.usage);
         if (list)
-                add_json(list, id, session, &usage, lines);
+                add_json(list, &status);
         else {
-                figures = figures_get(ctl, id);
+                bool first = !*host;
+
+                if (first && (r = ctl_get_properties(ctl, HOST_PATH, HOST_INTERFACE, NULL, host)) != EXIT_OK)
+                        return r;
+                status.host = *host;
+                status.figures = figures_get(ctl, id);
                 ctl_pager(ctl);
                 if (!first)
                         putchar('\n');
-                print_session(ctl, id, session, &usage, figures, lines);
+                print_session(ctl, &status);
         }
-        return state_is_down(dict_string(session, "ReportedState")) ? EXIT_NOT_ACTIVE : EXIT_OK;
+        return state_is_down(dict_string(status.session, "ReportedState")) ? EXIT_NOT_ACTIVE : EXIT_OK;
 }
 
 static int status_of_sessions(Ctl *ctl, char **ids) {
         g_autoptr(JsonNode) node = json_node_alloc();
+        g_autoptr(JsonObject) host = NULL;
         JsonArray *list = json_array_new();
         int status = EXIT_OK;
 
         json_node_take_array(json_node_init(node, JSON_NODE_ARRAY), list);
         for (size_t i = 0; ids[i]; i++) {
-                int r = status_of_session(ctl, ids[i], i == 0, ctl->json != JSON_OFF ? list : NULL);
+                int r = status_of_session(ctl, ids[i], &host, ctl->json != JSON_OFF ? list : NULL);
                 if (status == EXIT_OK)
                         status = r;
         }
@@ -287,6 +317,7 @@ static void print_host(const Ctl *ctl, JsonObject *host, JsonArray *sessions) {
 
         printf("%s%s%s plugind %s on the %s bus%s%s\n", colour, text_utf8_locale() ? "●" : "*", *colour ? ANSI_NORMAL : "", version,
                ctl->user ? "session" : "system", where ? " of " : "", where ?: "");
+        print_daemon(host, NULL);
         field("Sessions", counts);
         field("Runtime", dict_string(host, "RuntimeProvider"));
         if (*features)

@@ -262,6 +262,8 @@ static int new_runtime(Daemon *daemon) {
         }
         if (choice == RUNTIME_SYSTEMD || (choice == RUNTIME_AUTO && here)) {
                 r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, NULL, &daemon->runtime);
+                if (r >= 0)
+                        r = daemon->runtime->ops->runtime_adopted(daemon->runtime);
                 return r < 0 ? fail(r, "Cannot run units of systemd") : 0;
         }
         r = runtime_local_new(daemon->event, &daemon->runtime);

@@ -75,3 +75,10 @@ const char *plugind_error_code_name(PlugindErrorCode code) {
         g_assert(code < _PLUGIND_ERROR_MAX);
         return codes[code].name;
 }
+
+PlugindErrorCode plugind_error_code_from_name(const char *name) {
+        for (PlugindErrorCode code = PLUGIND_ERROR_NONE; code < _PLUGIND_ERROR_MAX; code++)
+                if (g_strcmp0(codes[code].name, name) == 0)
+                        return code;
+        return PLUGIND_ERROR_FAILED;
+}

@@ -57,4 +57,7 @@ void plugind_error_clear(PlugindError *error);
 /* "NotActive", "InvalidArgs" ...: the last part of the D-Bus error name. Never NULL. */
 const char *plugind_error_code_name(PlugindErrorCode code);
 
+/* PLUGIND_ERROR_FAILED if NAME (may be NULL) is none. */
+PlugindErrorCode plugind_error_code_from_name(const char *name);
+
 #define _cleanup_error_ __attribute__((cleanup(plugind_error_clear)))

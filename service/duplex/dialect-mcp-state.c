@@ -153,12 +153,13 @@ static int restore_greeting(Mcp *m, JsonRange state, bool connected) {
                 r = dialect_state_flag(state, "diesOfProbe", &m->dies_of_probe);
         if (r >= 0)
                 r = dialect_state_object(state, "greeting", &m->greeting);
-        if (r < 0 || (m->era_fixed && era != m->era))
-                return -EBADMSG;
-        m->era = era;
+        if (r < 0)
+                return r;
+        if (!m->era_fixed && era != MCP_UNKNOWN)
+                m->era = era;
         if (!connected)
                 return 0;
-        if (!greeted || era == MCP_UNKNOWN || (era == MCP_LEGACY && !m->greeting))
+        if (!greeted || era == MCP_UNKNOWN || era != m->era || (era == MCP_LEGACY && !m->greeting))
                 return -EBADMSG;
         m->greeted = m->decided = true;
         return 0;

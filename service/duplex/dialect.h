@@ -145,7 +145,8 @@ struct DialectOps {
          * on in a fresh dialect of the same setup, callers by their names; requests on their way are not part of it, since their callers
          * have lost the daemon. It tells through DialectPeer.changed() when that would have become another text.
          * CONNECTED: the connection lives on, greeted as it was; else it is as after disconnected(). restore() takes STATE with distrust: -EBADMSG, and
-         * the dialect is to be freed then. A caller whose things it has taken it tells of through DialectPeer.holds().
+         * the dialect is to be freed then. A caller whose things it has taken it tells of through DialectPeer.holds(). It says nothing to the
+         * plugin itself: what is to be put right there follows from the loop, or before the next message of a caller.
          */
         void (*save)(Dialect *d, GString *json);
         int (*restore)(Dialect *d, JsonRange state, bool connected);

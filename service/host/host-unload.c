@@ -15,13 +15,13 @@ typedef struct Unload {
         void *userdata;
 } Unload;
 
-static void unloads_call(List *unloads) {
+static void unloads_call(List *unloads, const PlugindError *error) {
         Unload *unload;
 
         while ((unload = list_first(unloads, Unload, by_session))) {
                 list_unlink(&unload->by_session);
                 if (unload->done)
-                        unload->done(NULL, unload->userdata);
+                        unload->done(error, unload->userdata);
                 g_free(unload);
         }
 }
@@ -35,8 +35,9 @@ static void host_remove(Host *host, Session *session) {
         if (host->hooks.session_removed)
                 host->hooks.session_removed(session, session->unload_reason, host->hooks.userdata);
         g_hash_table_remove(host->sessions, session->id);
+        session_forget(session);
         session_free(session);
-        unloads_call(&unloads);
+        unloads_call(&unloads, NULL);
 }
 
 static bool session_ended_for_good(const Session *session) {
@@ -88,7 +89,11 @@ void host_unload_done(Host *host) {
 
 void session_unloads_done(Session *session) {
         list_unlink(&session->by_leaving);
-        unloads_call(&session->unloads);
+        unloads_call(&session->unloads, NULL);
+}
+
+void session_give_up_unloads(Session *session, const PlugindError *error) {
+        unloads_call(&session->unloads, error);
 }
 
 void host_session_settled(Host *host, Session *session) {
@@ -108,6 +113,7 @@ static void host_unload_session(Host *host, Session *session, const char *reason
         if (host->config.record)
                 record_remove(host->config.record, session->id);
         session->unloading = true;
+        session_touch(session);
         session_stop(session, "unload");
         if (session->state == SESSION_INACTIVE)
                 host_reap_soon(host);
@@ -141,8 +147,8 @@ void host_last_bound_left(Session *session) {
         host_unload_session(session->host, session, "unbound", NULL, NULL);
 }
 
-void host_unload_removed(Session *session) {
-        host_unload_session(session->host, session, "removed", NULL, NULL);
+void session_unload(Session *session, const char *reason) {
+        host_unload_session(session->host, session, reason, NULL, NULL);
 }
 
 uint64_t host_stop_usec(Host *host) {

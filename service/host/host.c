@@ -22,7 +22,10 @@ int host_new(const HostConfig *config, Host **ret) {
         host->quota = quota_new();
         host->random = g_rand_new_with_seed((guint32) config->seed);
         list_init(&host->order);
+        host_pause_init(host);
         r = host_unload_init(host);
+        if (r >= 0)
+                r = host_handover_init(host);
         if (r < 0) {
                 host_free(host);
                 return r;
@@ -43,6 +46,8 @@ Host *host_free(Host *host) {
                 session_free(session);
         }
         host_unload_done(host);
+        host_handover_done(host);
+        host_pause_done(host);
         g_hash_table_unref(host->sessions);
         g_hash_table_unref(host->requests);
         g_hash_table_unref(host->named);
@@ -87,18 +92,6 @@ void host_foreach(Host *host, void (*callback)(Session *session, void *userdata)
                 callback(list_entry(node, Session, by_host), userdata);
 }
 
-static void session_pause(Session *session, void *userdata) {
-        if (session->run && session->run->duplex)
-                duplex_pause(session->run->duplex, session->host->paused);
-}
-
-void host_pause(Host *host, bool paused) {
-        if (host->paused == paused)
-                return;
-        host->paused = paused;
-        host_foreach(host, session_pause, NULL);
-}
-
 /* -- load -- */
 
 static bool source_is_path(const char *source) {
@@ -125,7 +118,7 @@ static int source_id(const char *source, char **ret, PlugindError *error) {
         return 0;
 }
 
-static int read_manifest(Host *host, const char *source, const char *id, Manifest **ret, PlugindError *error) {
+int host_read_manifest(Host *host, const char *source, const char *id, Manifest **ret, PlugindError *error) {
         g_autofree char *path = NULL;
         int r;
 
@@ -162,11 +155,31 @@ static int host_load_again(Session *session, const LoadOptions *options, Session
         return 0;
 }
 
-/* Makes the session known; does not start it. */
-static int host_add(Host *host, const LoadOptions *options, const char *id, Session **ret, PlugindError *error) {
-        Manifest *manifest = NULL;
+int host_add_session(Host *host, const char *id, const char *source, Manifest *manifest, const char *configuration, uid_t owner,
+                     Session **ret, PlugindError *error) {
         Charge charge = {};
         Session *session;
+        int r;
+
+        r = quota_charge(host->quota, owner, QUOTA_SESSIONS, 1, &charge, error);
+        if (r >= 0)
+                r = session_new(host, id, source, manifest, configuration, &session);
+        if (r < 0) {
+                charge_release(&charge);
+                return r;
+        }
+        session->charge = charge;
+        session->owner = owner;
+        session->serial = ++host->next_serial;
+        g_hash_table_insert(host->sessions, session->id, session);
+        list_append(&host->order, &session->by_host);
+        session_touch(session);
+        *ret = session;
+        return 0;
+}
+
+static int host_add(Host *host, const LoadOptions *options, const char *id, Session **ret, PlugindError *error) {
+        Manifest *manifest = NULL;
         uid_t giver = options->caller ? options->caller->uid : geteuid();
         int r;
 
@@ -174,22 +187,12 @@ static int host_add(Host *host, const LoadOptions *options, const char *id, Sess
         if (r < 0)
                 return r;
         r = options->manifest ? manifest_parse(options->manifest, strlen(options->manifest), "manifest", id, giver, &manifest, error)
-                              : read_manifest(host, options->source, id, &manifest, error);
-        if (r < 0)
-                return r;
-        r = quota_charge(host->quota, options->caller ? options->caller->uid : 0, QUOTA_SESSIONS, 1, &charge, error);
+                              : host_read_manifest(host, options->source, id, &manifest, error);
         if (r >= 0)
-                r = session_new(host, id, options->manifest ? NULL : options->source, manifest, options->configuration, &session);
+                r = host_add_session(host, id, options->manifest ? NULL : options->source, manifest, options->configuration,
+                                     options->caller ? options->caller->uid : 0, ret, error);
         manifest_unref(manifest);
-        if (r < 0) {
-                charge_release(&charge);
-                return r;
-        }
-        session->charge = charge;
-        g_hash_table_insert(host->sessions, session->id, session);
-        list_append(&host->order, &session->by_host);
-        *ret = session;
-        return 0;
+        return r;
 }
 
 static void host_announce(Host *host, Session *session) {
@@ -217,6 +220,7 @@ int host_load(Host *host, const LoadOptions *options, Session **ret, PlugindErro
                 session_attachment(session, options->caller, true)->bound = true;
         else
                 session->unbound = true;
+        session_touch(session);
         if (fresh)
                 host_announce(host, session);
         session_remember(session);
@@ -232,6 +236,8 @@ static void host_load_remembered(Host *host, const RecordEntry *entry) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         Session *session;
 
+        if (host_find(host, entry->id)) /* taken over from the daemon before */
+                return;
         if (host_add(host, &(LoadOptions){ .source = entry->source, .configuration = entry->configuration }, entry->id, &session, &error) <
             0) {
                 log_warning("Cannot load session \"%s\" as it was before: %s", entry->id, error.message);
@@ -261,7 +267,7 @@ static void host_load_boot(Host *host) {
 
                 if (host_find(host, *id))
                         continue;
-                if (read_manifest(host, *id, *id, &manifest, &error) < 0)
+                if (host_read_manifest(host, *id, *id, &manifest, &error) < 0)
                         log_warning("%s", error.message);
                 else if (manifest->activation == ACTIVATION_BOOT && host_load(host, &(LoadOptions){ .source = *id }, &session, &error) < 0)
                         log_warning("Cannot load \"%s\": %s", *id, error.message);
@@ -291,6 +297,9 @@ static void session_take_manifest(Session *session, Manifest *manifest) {
         bool running = session->state != SESSION_INACTIVE && session->state != SESSION_ERRORED;
         Manifest *old = session->manifest;
 
+        if (old->trusted == manifest->trusted && g_strcmp0(old->path, manifest->path) == 0 &&
+            g_strcmp0(old->command, manifest->command) == 0 && g_str_equal(old->text, manifest->text))
+                return;
         if (running && (manifest->type != old->type || dialect_setup_differs(old, manifest))) {
                 log_session(LOG_NOTICE, session->id,
                             "its type, dialect or configuration changed; that counts when it has been stopped and plugind reloads again");
@@ -298,6 +307,8 @@ static void session_take_manifest(Session *session, Manifest *manifest) {
         }
         if (dialect_setup_differs(old, manifest))
                 session->dialect = dialect_free(session->dialect);
+        if (running)
+                log_session(LOG_NOTICE, session->id, "its manifest has changed; what it says of the process counts from its next start on");
         session->manifest = manifest_ref(manifest);
         manifest_unref(old);
         if (session->state == SESSION_INACTIVE && session->desired_active && !session_supervised(session))
@@ -313,14 +324,25 @@ static void session_reload(Session *session, void *userdata) {
 
         if (!session->source || session->unloading)
                 return;
-        if (read_manifest(session->host, session->source, session->id, &manifest, &error) >= 0)
+        if (host_read_manifest(session->host, session->source, session->id, &manifest, &error) >= 0)
                 session_take_manifest(session, manifest);
         else if (*unload_removed && error.code == PLUGIND_ERROR_NO_SUCH_PLUGIN) {
                 log_session(LOG_NOTICE, session->id, "it was removed and is unloaded: %s", error.message);
-                host_unload_removed(session);
+                session_unload(session, "removed");
         } else
                 log_session(LOG_WARNING, session->id, "it keeps its old manifest: %s", error.message);
         manifest_unref(manifest);
+}
+
+void host_reload_running(Host *host) {
+        bool unload_removed = false;
+
+        list_foreach(node, &host->order) {
+                Session *session = list_entry(node, Session, by_host);
+
+                if (session->run)
+                        session_reload(session, &unload_removed);
+        }
 }
 
 int host_reload(Host *host, bool unload_removed, PlugindError *error) {

@@ -69,7 +69,7 @@ void host_foreach(Host *host, void (*callback)(Session *session, void *userdata)
  * ones are loaded and started. */
 int host_reload(Host *host, bool unload_removed, PlugindError *error);
 
-/* Back-pressure: while set, no plugin is read. */
+/* Back-pressure: while set, nothing that plugins say is delivered, and none is read further than what was on its way. */
 void host_pause(Host *host, bool paused);
 
 Quota *host_quota(Host *host);

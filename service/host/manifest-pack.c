@@ -7,7 +7,7 @@
 static const size_t texts[] = {
         AT(id),      AT(path),         AT(name),          AT(version),      AT(description),
         AT(command), AT(cwd),          AT(configuration), AT(lsp_root_uri), AT(lsp_initialization_options),
-        AT(mcp_era), AT(sandbox.user),
+        AT(mcp_era), AT(sandbox.user), AT(text),
 };
 static const size_t lists[] = {
         AT(args), AT(env), AT(sandbox.read_write_paths), AT(sandbox.read_only_paths), AT(sandbox.devices), AT(sandbox.syscalls),

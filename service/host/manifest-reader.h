@@ -25,6 +25,7 @@ typedef struct ManifestReader {
         GString *path;        /* of the key being read: "restart.delay" */
         size_t budget;        /* bytes that texts may still grow to */
         const char *doubt;    /* why it may not loosen the sandbox; NULL: it may */
+        const char *command;  /* the executable that `command` means, found before; NULL: to be looked for */
         PlugindError *error;
 } ManifestReader;
 

@@ -178,7 +178,7 @@ int manifest_read_command(ManifestReader *reader, const ManifestKey *key, JsonRa
 
         if (!command)
                 return -EBADMSG;
-        reader->manifest->command = manifest_find_command(command, &why);
+        reader->manifest->command = reader->command ? g_strdup(reader->command) : manifest_find_command(command, &why);
         if (reader->manifest->command)
                 return 0;
         found = manifest_describe(value);

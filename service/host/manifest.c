@@ -55,18 +55,18 @@ Manifest *manifest_unref(Manifest *manifest) {
 }
 
 /* Finds the document in TEXT. The tree is for its check alone: values are read from the text, so that numbers stay as written. */
-static int find_document(const char *text, size_t size, const char *where, JsonRange *ret, PlugindError *error) {
+static int find_document(JsonRange text, const char *where, JsonRange *ret, PlugindError *error) {
         g_autoptr(JsonNode) tree = NULL;
         g_autofree char *message = NULL, *found = NULL;
         JsonFault fault;
         int r;
 
-        if (size > MANIFEST_SIZE_MAX)
-                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %zu bytes, expected at most %d", where, size,
-                                         MANIFEST_SIZE_MAX);
-        if (json_parse_tree((JsonRange){ text, size }, &tree, &message) < 0)
+        if (text.size > MANIFEST_SIZE_MAX)
+                return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %zu bytes, expected at most %d", where,
+                                         text.size, MANIFEST_SIZE_MAX);
+        if (json_parse_tree(text, &tree, &message) < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: %s", where, message);
-        r = json_check((JsonRange){ text, size }, ret, &fault);
+        r = json_check(text, ret, &fault);
         g_assert(r == 0);
         if (json_type(*ret) == JSON_OBJECT)
                 return 0;
@@ -74,25 +74,37 @@ static int find_document(const char *text, size_t size, const char *where, JsonR
         return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found %s, expected an object", where, found);
 }
 
-/* DOUBT: why it may not loosen the sandbox, or NULL. */
-static int parse(const char *text, size_t size, const char *where, const char *id, const char *file, const char *doubt, Manifest **ret,
-                 PlugindError *error) {
+typedef struct Source {
+        JsonRange text;
+        const char *where, *id;
+        const char *file;    /* NULL: none */
+        const char *command; /* found before; NULL: to be looked for */
+        const char *doubt;   /* why it may not loosen the sandbox, or NULL */
+} Source;
+
+static int parse(const Source *source, Manifest **ret, PlugindError *error) {
         g_auto(Manifest) manifest = defaults;
         g_autoptr(GString) path = g_string_new(NULL);
         JsonRange document;
         ManifestReader reader = {
                 .manifest = &manifest,
-                .where = where,
-                .id = id,
+                .where = source->where,
+                .id = source->id,
                 .path = path,
                 .budget = MANIFEST_SIZE_MAX,
-                .doubt = doubt,
+                .doubt = source->doubt,
+                .command = source->command,
                 .error = error,
         };
         int r;
 
-        manifest.path = g_strdup(file);
-        r = find_document(text, size, where, &document, error);
+        manifest.path = g_strdup(source->file);
+        manifest.trusted = !source->doubt;
+        r = find_document(source->text, source->where, &document, error);
+        if (r == 0) {
+                manifest.text = g_malloc(document.size + 1);
+                manifest.text[json_copy_one_line(manifest.text, document)] = '\0';
+        }
         if (r == 0)
                 r = manifest_read(&reader, document);
         if (r == 0)
@@ -133,7 +145,20 @@ int manifest_parse(const char *text, size_t size, const char *where, const char 
                 return plugind_error_set(error, PLUGIND_ERROR_INVALID_MANIFEST, "%s: found \"%s\" as its id, expected " PLUGIN_ID_RULE,
                                          where, shown);
         }
-        return parse(text, size, where, id, NULL, doubt, ret, error);
+        return parse(&(Source){ .text = { text, size }, .where = where, .id = id, .doubt = doubt }, ret, error);
+}
+
+int manifest_parse_again(const ManifestOrigin *origin, Manifest **ret, PlugindError *error) {
+        return parse(
+                &(Source){
+                        .text = { origin->text, strlen(origin->text) },
+                        .where = origin->path ?: "manifest",
+                        .id = origin->id,
+                        .file = origin->path,
+                        .command = origin->command,
+                        .doubt = origin->trusted ? NULL : "it was in doubt before",
+                },
+                ret, error);
 }
 
 static int read_error(PlugindError *error, const char *path, int error_number) {
@@ -241,7 +266,8 @@ int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindEr
         if (r < 0)
                 return r;
         doubt = doubt_about_file(path, &st);
-        return parse(text->str, text->len, path, id ?: stem, path, doubt, ret, error);
+        return parse(&(Source){ .text = { text->str, text->len }, .where = path, .id = id ?: stem, .file = path, .doubt = doubt }, ret,
+                     error);
 }
 
 int manifest_load(const char *path, Manifest **ret, PlugindError *error) {

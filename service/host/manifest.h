@@ -26,6 +26,8 @@ struct Manifest {
         unsigned n_ref;
         char *id;
         char *path;                         /* of the file; NULL: given inline */
+        char *text;                         /* the document itself, on one line */
+        bool trusted;                       /* may loosen the sandbox */
         char *name, *version, *description; /* NULL when not given */
         ManifestType type;
 
@@ -77,7 +79,15 @@ int manifest_parse(const char *text, size_t size, const char *where, const char 
  * is none. A file that is empty or a link to /dev/null masks: NoSuchPlugin that says so. */
 int manifest_load(const char *path, Manifest **ret, PlugindError *error);
 
-/* The same for the session ID, which is the file's stem or, for a template ("shell@.json"), an instance of it ("shell@work"). What
+/* What is to be known of a manifest that was read, to read it again when its file and its command may be gone. */
+typedef struct ManifestOrigin {
+        const char *text, *id, *path, *command; /* as in Manifest */
+        bool trusted;
+} ManifestOrigin;
+
+int manifest_parse_again(const ManifestOrigin *origin, Manifest **ret, PlugindError *error);
+
+/* The same as manifest_load() for the session ID, which is the file's stem or, for a template ("shell@.json"), an instance of it ("shell@work"). What
  * manifest_find() found for an id is loaded with this one. */
 int manifest_load_as(const char *path, const char *id, Manifest **ret, PlugindError *error);
 

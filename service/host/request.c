@@ -54,6 +54,8 @@ static void request_free(Request *request) {
         deadline_disarm(request_deadlines(request), &request->deadline);
         list_unlink(&request->by_session);
         list_unlink(&request->by_caller);
+        if (request->endless)
+                session_touch(session);
         if (request->caller_id)
                 g_hash_table_remove(session->host->named, request);
         if (request->answered) {
@@ -272,6 +274,7 @@ static int request_forward(Request *request, DialectOutgoing *outgoing, PlugindE
         request->endless = outgoing->endless;
         if (request->endless) {
                 request_keep(request, outgoing->method, outgoing->params);
+                session_touch(session);
                 deadline_disarm(request_deadlines(request), &request->deadline);
         }
         r = duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing));
@@ -419,6 +422,22 @@ void session_fail_waiting(Session *session, const PlugindError *error) {
         list_splice(&lost, &session->waiting);
         while ((request = list_first(&lost, Request, by_session)))
                 request_fail(request, error);
+}
+
+static void give_up(List *requests, bool endless, const PlugindError *error) {
+        list_foreach(node, requests) {
+                Request *request = list_entry(node, Request, by_session);
+
+                if (!(request->answered || request->handed_on) || (endless && !request->endless))
+                        continue;
+                request_tell_plugin(request, error->message);
+                request_fail(request, error);
+        }
+}
+
+void session_give_up_requests(Session *session, bool endless, const PlugindError *error) {
+        give_up(&session->pending, endless, error);
+        give_up(&session->waiting, endless, error);
 }
 
 void session_fail_waiting_once(Session *session, const PlugindError *error) {

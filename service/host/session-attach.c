@@ -43,6 +43,7 @@ void attachment_free(Attachment *attachment) {
                 session->dialect->ops->caller_gone(session->dialect, attachment->caller);
         attachment_unsubscribe(attachment);
         g_free(attachment);
+        session_touch(session);
         session_check_idle(session);
         if (bound)
                 host_last_bound_left(session);
@@ -75,6 +76,7 @@ int session_subscribe(Session *session, Caller *caller, char *const *methods, Pl
         attachment->subscribed = true;
         attachment->methods = n > 0 ? g_strdupv((char **) methods) : NULL;
         attachment->charge = charge;
+        session_touch(session);
         return 0;
 }
 
@@ -84,6 +86,7 @@ void session_unsubscribe(Session *session, Caller *caller) {
         if (!attachment)
                 return;
         attachment_unsubscribe(attachment);
+        session_touch(session);
         attachment_settle(attachment);
 }
 

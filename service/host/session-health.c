@@ -64,7 +64,7 @@ static bool session_idle(Session *session) {
 void session_check_idle(Session *session) {
         SessionRun *run = session->run;
 
-        if (run && session_idle(session) && !deadline_armed(&run->idle))
+        if (run && !run->held && session_idle(session) && !deadline_armed(&run->idle))
                 deadline_arm(session_deadlines(session), &run->idle, session->manifest->timeouts.idle_usec);
 }
 

@@ -25,7 +25,7 @@ static void run_timer_expired(Deadline *d);
 static void run_end_expired(Deadline *d);
 static void run_lost_expired(Deadline *d);
 
-static SessionRun *run_new(Session *session) {
+SessionRun *session_run_new(Session *session) {
         SessionRun *run = g_new0(SessionRun, 1);
 
         run->session = session;
@@ -34,6 +34,7 @@ static SessionRun *run_new(Session *session) {
         run->lost.expired = run_lost_expired;
         run->health.expired = session_health_expired;
         run->idle.expired = session_idle_expired;
+        session->run = run;
         return run;
 }
 
@@ -41,6 +42,7 @@ static void run_set_unit(SessionRun *run, Unit *unit) {
         if (run->unit == unit)
                 return;
         run->unit = unit;
+        session_touch(run->session);
         if (*session_unit(run->session))
                 session_changed(run->session, SESSION_PROPERTY_UNIT);
 }
@@ -63,6 +65,7 @@ void session_run_free(Session *session) {
         run_disarm(run);
         deadline_disarm(run_deadlines(run), &run->end);
         run_drop_unit(run);
+        session_drop_pair(session);
         session->run = NULL;
         session->main_pid = 0;
         g_free(run->failed_at);
@@ -114,6 +117,12 @@ static GPtrArray *session_environment(Session *session, const char *data_dir) {
         return env;
 }
 
+static void run_open_log(Session *session) {
+        if (!session->log)
+                (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
+        plugin_log_set_pid(session->log, session->main_pid);
+}
+
 static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_log, void *userdata) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         SessionRun *run = userdata;
@@ -123,9 +132,7 @@ static void unit_started(Unit *unit, pid_t pid, int fd_in, int fd_out, int fd_lo
         run_set_unit(run, unit);
         session->main_pid = pid;
         session_changed(session, SESSION_PROPERTY_MAIN_PID);
-        if (!session->log)
-                (void) plugin_log_new(session->host->config.log_sink, session->id, &session->log);
-        plugin_log_set_pid(session->log, pid);
+        run_open_log(session);
         r = fd_log >= 0 ? plugin_log_attach(session->log, fd_log) : 0;
         if (r < 0)
                 log_session(LOG_WARNING, session->id, "its stderr cannot be read: %s", strerror(-r));
@@ -240,7 +247,7 @@ static void unit_gone(Unit *unit, void *userdata) {
                 session_next_attempt_if_due(session);
 }
 
-static const UnitEvents unit_events = {
+const UnitEvents session_unit_events = {
         .started = unit_started,
         .failed = unit_failed,
         .exited = unit_exited,
@@ -287,7 +294,7 @@ static int session_spawn(Session *session, PlugindError *error) {
                                              .data_dir = data_dir,
                                              .stop_usec = manifest->timeouts.stop_usec,
                                      },
-                                     &unit_events, session->run, &unit, error);
+                                     &session_unit_events, session->run, &unit, error);
         if (r >= 0)
                 run_set_unit(session->run, unit);
         return r;
@@ -317,7 +324,7 @@ void session_start(Session *session, const char *reason) {
                 session_changed(session, SESSION_PROPERTY_RESTARTS);
         }
         session_set_failure(session, NULL, NULL, NULL);
-        session->run = run_new(session);
+        session_run_new(session);
         if (session_supervised(session))
                 session_spawn_next(session, reason);
         else
@@ -340,6 +347,8 @@ void session_become_active(Session *session) {
         if (session->dialect->ops->active)
                 session->dialect->ops->active(session->dialect);
         session_flush_waiting(session);
+        if (session->host->held)
+                session_hold(session);
 }
 
 /* -- stop -- */
@@ -350,6 +359,7 @@ static void run_end_with(SessionRun *run, int step) {
 
         if (!run->unit)
                 return;
+        unit_release(run->unit);
         run->end_step = step;
         if (step == END_GOODBYE)
                 deadline_arm(run_deadlines(run), &run->end, grace);
@@ -400,6 +410,7 @@ void session_stop(Session *session, const char *reason) {
         if (session->state == SESSION_STOPPING)
                 return;
         run_disarm(run);
+        session_release(session);
         run->stop_reason = reason;
         session_transition(session, SESSION_STOPPING, reason);
         if (!run->unit && !run->duplex) {
@@ -434,57 +445,6 @@ int session_kill(Session *session, KillWhom whom, int signal, PlugindError *erro
 }
 
 /* -- failure -- */
-
-/* The delay before the next attempt, in usec: none after a second of health, else doubling (design.md 4). */
-static uint64_t session_next_delay(Session *session, uint64_t healthy) {
-        const Manifest *manifest = session->manifest;
-        SessionRun *run = session->run;
-        uint64_t delay = manifest->restart.delay_usec;
-
-        if (healthy >= manifest->restart.reset_after_usec) {
-                run->restart_step = 0;
-                run->n_failed = 0;
-        }
-        if (run->restart_step == 0 && healthy >= HEALTHY_USEC) {
-                run->restart_step = 1;
-                return 0;
-        }
-        run->restart_step = MAX(run->restart_step, 1) + 1;
-        for (unsigned i = 2; i < run->restart_step && delay < manifest->restart.max_delay_usec; i++)
-                delay *= 2;
-        delay = MIN(delay, manifest->restart.max_delay_usec);
-        return (uint64_t) ((double) delay * g_rand_double_range(session->host->random, 0.8, 1.2));
-}
-
-/* Have there been `burst` failures within `interval`, this one included? */
-static bool session_fails_too_often(Session *session) {
-        const Manifest *manifest = session->manifest;
-        SessionRun *run = session->run;
-        uint64_t now = deadlines_now(run_deadlines(run));
-
-        if (run->burst != manifest->restart.burst) { /* the first failure, or a reload changed it */
-                run->burst = manifest->restart.burst;
-                run->n_failed = 0;
-                run->failed_at = g_renew(uint64_t, run->failed_at, run->burst);
-        }
-        if (run->burst == 0)
-                return false;
-        run->failed_at[run->n_failed++ % run->burst] = now;
-        return run->n_failed >= run->burst && now - run->failed_at[run->n_failed % run->burst] <= manifest->restart.interval_usec;
-}
-
-static bool session_may_restart(Session *session, const UnitExit *exit) {
-        const Manifest *manifest = session->manifest;
-
-        if (manifest->restart.policy == RESTART_NEVER)
-                return false;
-        if (!exit || exit->code != CLD_EXITED)
-                return true;
-        for (size_t i = 0; i < manifest->restart.n_prevent_exit; i++)
-                if (manifest->restart.prevent_exit[i] == exit->status)
-                        return false;
-        return exit->status != EXIT_STATUS_NEVER_RESTART;
-}
 
 static void session_give_up(Session *session) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
@@ -522,6 +482,7 @@ void session_fail(Session *session, const char *stage, const char *reason, const
         uint64_t delay;
 
         session_set_failure(session, stage, error, exit);
+        session_release(session);
         session_close_duplex(session, error);
         run_disarm(run);
         if (!session_supervised(session)) {
@@ -578,4 +539,41 @@ static void run_lost_expired(Deadline *d) {
 
         plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "the plugin closed its output but did not exit");
         session_fail(run->session, run->active_since > 0 ? "run" : "greeting", "connection-lost", &error, NULL);
+}
+
+/* -- taken over from the daemon before -- */
+
+void session_go_on(Session *session) {
+        SessionRun *run = session->run;
+
+        run_open_log(session);
+        if (session->manifest->dialect->has_ping)
+                deadline_arm(run_deadlines(run), &run->health, session->manifest->health.interval_usec);
+        session_check_idle(session);
+}
+
+void session_go_on_restarting(Session *session, uint64_t timer) {
+        SessionRun *run = session->run;
+        uint64_t now = deadlines_now(run_deadlines(run));
+
+        if (run->unit)
+                run_end_with(run, END_KILL);
+        deadline_arm(run_deadlines(run), &run->timer, timer > now ? timer - now : 0);
+}
+
+void session_go_on_stopping(Session *session) {
+        if (session->run->unit)
+                run_end_with(session->run, END_TERM);
+        else
+                deadline_arm(run_deadlines(session->run), &session->run->timer, 0);
+}
+
+void session_start_over(Session *session) {
+        if (!session_supervised(session)) {
+                session->state = SESSION_CONNECTING; /* it has to come again */
+                session_drop_pair(session);
+                return;
+        }
+        session_transition(session, SESSION_RESTARTING, "hand-over");
+        session_go_on_restarting(session, 0);
 }

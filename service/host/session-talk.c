@@ -3,6 +3,7 @@
 #include "host/session-private.h"
 
 #include "basic/log.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -68,6 +69,10 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
 
         if (run->exited) /* being heard out: whoever does that goes on */
                 return;
+        if (run->held) {
+                session_fail_pending(session, error);
+                return;
+        }
         if (session->state == SESSION_STOPPING || session->state == SESSION_RESTARTING) {
                 session_close_duplex(session, error);
                 if (!run->unit) /* external: that was its end */
@@ -80,11 +85,35 @@ static void talk_closed(Duplex *duplex, const PlugindError *error, void *userdat
                 deadline_arm(session_deadlines(session), &run->lost, LOST_GRACE_USEC);
 }
 
+/* We are leaving: what somebody waits for, or the plugin itself, comes now; the rest is for the next daemon to deliver. */
+static bool talk_ahead(Duplex *duplex, const JsonRpcMessage *message, void *userdata) {
+        DialectIncoming incoming = { .method = message->method, .params = message->params };
+        Session *session = userdata;
+
+        if (message->kind != JSONRPC_NOTIFICATION) {
+                talk_message(duplex, message, userdata);
+                return true;
+        }
+        if (session->dialect->ops->notification)
+                session->dialect->ops->notification(session->dialect, &incoming);
+        if (incoming.audience == DIALECT_TO_REQUEST)
+                session_deliver(session, &incoming);
+        if (incoming.rewritten)
+                g_string_free(incoming.rewritten, TRUE);
+        return incoming.audience != DIALECT_TO_SUBSCRIBERS;
+}
+
+static bool talk_ready(Duplex *duplex, void *userdata) {
+        return session_may_tell(userdata);
+}
+
 static const DuplexOps talk_ops = {
         .message = talk_message,
+        .ahead = talk_ahead,
         .bad = talk_bad,
         .skipped = talk_skipped,
         .closed = talk_closed,
+        .ready = talk_ready,
 };
 
 /* -- from the dialect -- */
@@ -164,8 +193,10 @@ static void peer_farewell_said(void *peer) {
 static void peer_remember_era(void *peer, const char *era) {
         Session *session = peer;
 
-        if (replace_string(&session->mcp_era, era, 1))
-                session_remember(session);
+        if (!replace_string(&session->mcp_era, era, 1))
+                return;
+        session_touch(session);
+        session_remember(session);
 }
 
 __attribute__((format(printf, 3, 4))) static void peer_log(void *peer, int priority, const char *format, ...) {
@@ -184,6 +215,26 @@ static const char *peer_caller_name(void *peer, Caller *caller) {
         return caller->name;
 }
 
+static void peer_changed(void *peer) {
+        session_touch(peer);
+}
+
+static Caller *peer_find_caller(void *peer, const char *name) {
+        Session *session = peer;
+
+        list_foreach(node, &session->attachments) {
+                Caller *caller = list_entry(node, Attachment, by_session)->caller;
+
+                if (g_str_equal(caller->name, name))
+                        return caller;
+        }
+        return NULL;
+}
+
+static void peer_holds(void *peer, Caller *caller) {
+        session_attachment(peer, caller, true)->dialect_holds = true;
+}
+
 static const DialectPeer talk_peer = {
         .request = peer_request,
         .notify = peer_notify,
@@ -196,6 +247,9 @@ static const DialectPeer talk_peer = {
         .remember_era = peer_remember_era,
         .log = peer_log,
         .caller_name = peer_caller_name,
+        .changed = peer_changed,
+        .find_caller = peer_find_caller,
+        .holds = peer_holds,
 };
 
 int session_need_dialect(Session *session) {
@@ -232,13 +286,35 @@ int session_open_duplex(Session *session, int fd_in, int fd_out, Framing framing
                 r = duplex_new(host->config.event, host->config.arena, fd_in, fd_out, framing, &talk_ops, session, &run->duplex);
         if (r < 0)
                 return plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot set up the stream to the plugin: %s", g_strerror(-r));
-        if (host->paused)
-                duplex_pause(run->duplex, true);
+        run->framing = framing;
+        session_touch(session);
         if (session->state == SESSION_STARTING)
                 session_transition(session, SESSION_CONNECTING, "started");
         if (session->state == SESSION_CONNECTING)
                 session->dialect->ops->connected(session->dialect);
         return 0;
+}
+
+int session_adopt_duplex(Session *session, unsigned slot, int fd_in, int fd_out, Framing framing) {
+        const HostConfig *config = &session->host->config;
+        SessionRun *run = session->run;
+        int r;
+
+        r = session_need_dialect(session);
+        if (r >= 0)
+                r = duplex_adopt(config->event, config->arena, slot, fd_in, fd_out, framing, &talk_ops, session, &run->duplex);
+        if (r < 0)
+                return r;
+        run->framing = framing;
+        return 0;
+}
+
+void session_drop_pair(Session *session) {
+        SessionRun *run = session->run;
+
+        if (run->pair > 0 && !session->host->left)
+                store_drop_pair(session->host->config.store, run->pair);
+        run->pair = 0;
 }
 
 void session_close_duplex(Session *session, const PlugindError *error) {
@@ -247,12 +323,24 @@ void session_close_duplex(Session *session, const PlugindError *error) {
         if (!run || !run->duplex)
                 return;
         run->duplex = duplex_free(run->duplex);
+        session_drop_pair(session);
+        list_unlink(&run->by_refused);
         deadline_disarm(session_deadlines(session), &run->health);
         session_fail_pending(session, error);
         session->dialect->ops->disconnected(session->dialect);
 }
 
+static int store_pair(Session *session, int fd, unsigned *ret, PlugindError *error) {
+        Store *store = session->host->config.store;
+        int r = store ? store_put_pair(store, fd, fd, ret) : 0;
+
+        return r < 0 ? plugind_error_set(error, PLUGIND_ERROR_FAILED, "the connection cannot be stored for a restart of plugind: %s",
+                                         g_strerror(-r))
+                     : 0;
+}
+
 int session_connect(Session *session, int fd, Framing framing, PlugindError *error) {
+        unsigned pair = 0;
         int r;
 
         if (session_supervised(session))
@@ -263,7 +351,13 @@ int session_connect(Session *session, int fd, Framing framing, PlugindError *err
                 return plugind_error_set(error, PLUGIND_ERROR_ALREADY_CONNECTED, "session \"%s\" already has a connection", session->id);
         if (session->state != SESSION_CONNECTING)
                 return session_not_active(session, error);
+        r = store_pair(session, fd, &pair, error);
+        if (r < 0)
+                return r;
+        session->run->pair = pair;
         r = session_open_duplex(session, fd, fd, framing, error);
+        if (r < 0)
+                session_drop_pair(session);
         if (r >= 0 && session->state == SESSION_CONNECTING && session->run->duplex)
                 deadline_arm(session_deadlines(session), &session->run->timer, session->manifest->timeouts.start_usec);
         return r;

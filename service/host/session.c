@@ -64,7 +64,7 @@ int session_new(Host *host, const char *id, const char *source, Manifest *manife
         return 0;
 }
 
-static void waiters_call(Session *session, const PlugindError *error) {
+void session_give_up_waiters(Session *session, const PlugindError *error) {
         Waiter *waiter;
 
         while ((waiter = list_first(&session->waiters, Waiter, by_session))) {
@@ -85,12 +85,13 @@ Session *session_free(Session *session) {
         session_run_free(session);
         session_fail_pending(session, &error);
         session_fail_waiting(session, &error);
-        waiters_call(session, &error);
+        session_give_up_waiters(session, &error);
         session_unloads_done(session);
         session->dialect = dialect_free(session->dialect);
         while ((attachment = list_first(&session->attachments, Attachment, by_session)))
                 attachment_free(attachment);
         list_unlink(&session->by_host);
+        list_unlink(&session->by_touched);
         plugin_log_free(session->log);
         history_free(session->history);
         g_free(session->statistics);
@@ -131,6 +132,8 @@ const char *session_configuration(const Session *session) {
 void session_changed(Session *session, uint32_t properties) {
         const Hooks *hooks = &session->host->hooks;
 
+        if (properties != 0)
+                session_touch(session);
         if (hooks->properties_changed && properties != 0)
                 hooks->properties_changed(session, properties, hooks->userdata);
 }
@@ -141,15 +144,15 @@ void session_remember(Session *session) {
         /* Inline manifests and bound sessions end with the daemon, as transient units do with systemd. */
         if (!record || !session->source || !session->unbound || session->unloading)
                 return;
-        record_set(record,
-                   &(RecordEntry){
-                           .id = session->id,
-                           .source = session->source,
-                           .desired_active = session->desired_active,
-                           .running = session->host->stopping && session->state != SESSION_INACTIVE && session->state != SESSION_ERRORED,
-                           .configuration = session->configuration,
-                           .mcp_era = session->mcp_era,
-                   });
+        record_set(record, &(RecordEntry){
+                                   .id = session->id,
+                                   .source = session->source,
+                                   .desired_active = session->desired_active,
+                                   .running = (session->host->stopping || session->host->held) && session->state != SESSION_INACTIVE &&
+                                              session->state != SESSION_ERRORED,
+                                   .configuration = session->configuration,
+                                   .mcp_era = session->mcp_era,
+                           });
 }
 
 void session_set_failure(Session *session, const char *stage, const PlugindError *error, const UnitExit *exit) {
@@ -285,6 +288,7 @@ void session_set_desired(Session *session, bool active, const char *reason, Sess
                 session->start_again = session_may_start(session);
         else if (!active)
                 session_stop(session, reason);
+        session_touch(session);
         session_wait(session, active ? session_supervised(session) ? WANT_ACTIVE : WANT_ANY : WANT_INACTIVE, done, userdata);
 }
 

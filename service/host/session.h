@@ -115,6 +115,9 @@ struct Session {
         bool start_again; /* once it is inactive: Restart, or started while it was stopping */
         bool unloading;
         ListNode by_leaving;       /* in Host.leaving, while unloading */
+        ListNode by_touched;       /* in Host.touched, until the store has what changed */
+        uint64_t serial;           /* of loading */
+        uid_t owner;               /* who pays for it */
         List unloads;              /* who is to be told, see host-unload.c */
         const char *unload_reason; /* of SessionRemoved */
         bool unbound;              /* loaded without `bind` at least once: it stays when its bound callers leave, and is remembered */

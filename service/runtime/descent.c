@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "runtime/descent.h"
 
+#include "runtime/proc.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +16,6 @@
 #include <unistd.h>
 
 #define MARK_DIGITS 15 /* of the invocation: 60 bits are never "unlimited" */
-#define PROC_FILE_MAX (256 * 1024)
 
 static struct rlimit own_limit = { RLIM_INFINITY, RLIM_INFINITY };
 
@@ -47,51 +48,12 @@ void descent_end_spawn(void) {
         (void) setrlimit(RLIMIT_LOCKS, &own_limit);
 }
 
-/* Files of /proc tell no size. NULL if it cannot be read. */
-static char *read_proc_fd(int fd, size_t *size) {
-        g_autofree char *text = NULL;
-        size_t allocated = 4096, n = 0;
-
-        text = g_malloc(allocated);
-        for (;;) {
-                ssize_t k = pread(fd, text + n, allocated - 1 - n, (off_t) n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return NULL;
-                if (k == 0)
-                        break;
-                n += (size_t) k;
-                if (n == allocated - 1) {
-                        if (allocated >= PROC_FILE_MAX)
-                                break;
-                        allocated *= 2;
-                        text = g_realloc(text, allocated);
-                }
-        }
-        text[n] = '\0';
-        *size = n;
-        return g_steal_pointer(&text);
-}
-
-static char *read_proc(const char *path, size_t *size) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char *text;
-
-        if (fd < 0)
-                return NULL;
-        text = read_proc_fd(fd, size);
-        close(fd);
-        return text;
-}
-
 static uint64_t mark_from_environment(pid_t pid) {
         static const char name[] = "PLUGIND_INVOCATION=";
         g_autofree char *path = g_strdup_printf("/proc/%i/environ", pid), *environment = NULL;
         size_t size = 0;
 
-        environment = read_proc(path, &size);
+        environment = proc_read(path, &size);
         for (const char *p = environment; p && p < environment + size; p += strlen(p) + 1)
                 if (g_str_has_prefix(p, name) && strlen(p) == strlen(name) + DESCENT_INVOCATION_SIZE - 1)
                         return mark_from_invocation(p + strlen(name));
@@ -122,7 +84,7 @@ static int foreach_child_by_parent(void (*visit)(pid_t pid, void *userdata), voi
                 if (!g_ascii_isdigit(entry->d_name[0]))
                         continue;
                 path = g_strdup_printf("/proc/%s/stat", entry->d_name);
-                stat = read_proc(path, &size);
+                stat = proc_read(path, &size);
                 end = stat ? strrchr(stat, ')') : NULL; /* the command's name may hold anything */
                 if (end && sscanf(end, ") %*c %i", &parent) == 1 && parent == getpid())
                         visit(atoi(entry->d_name), userdata);
@@ -141,7 +103,7 @@ int descent_foreach_child(int children_fd, void (*visit)(pid_t pid, void *userda
         g_autofree char *children = NULL;
         size_t size;
 
-        children = children_fd >= 0 ? read_proc_fd(children_fd, &size) : NULL;
+        children = children_fd >= 0 ? proc_read_fd(children_fd, &size) : NULL;
         if (!children)
                 return foreach_child_by_parent(visit, userdata);
         for (char *p = children, *end;; p = end) {

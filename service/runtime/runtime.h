@@ -79,15 +79,19 @@ struct RuntimeOps {
 
         /* The hand-over to another daemon; all NULL where units end with the daemon. */
 
-        /* Before it has started *ret is all 0. The name is valid as long as the unit. */
+        /* *ret is all 0 before it has started, once it is being ended, and where nobody stores its descriptors. The name is valid as long as
+         * the unit. */
         void (*unit_identify)(Unit *unit, UnitIdentity *ret);
         /* A unit that an earlier daemon started and that ran its plugin, for start-up only: `started` does not come again; if it has ended
-         * meanwhile, `exited` does (from the loop), with how. -ESRCH: there is no such unit of ours. */
+         * meanwhile, `exited` does (from the loop), with how. Its descriptors stay in the store, and leave it with the unit; if this fails they
+         * are still the caller's matter. -ESRCH: that is no unit of ours. -EBUSY: it has been adopted. */
         int (*unit_adopt)(Runtime *runtime, const UnitIdentity *identity, const UnitEvents *events, void *userdata, Unit **ret);
-        /* All units have been adopted that will be: what else an earlier daemon left is stopped. Blocks: for start-up only. */
+        /* All units have been adopted that will be: what else was there of an earlier daemon's when the runtime was made is stopped. */
         int (*runtime_adopted)(Runtime *runtime);
-        /* Whether an end of its main process is left for the next daemon to find. */
+        /* Whether an end of its main process is left for the next daemon to find, or, once it is not held any more, told then. */
         void (*unit_hold)(Unit *unit, bool hold);
+        /* It is going to end and not to be taken over: its descriptors leave the store, so that closing them here is the end of its input. */
+        void (*unit_release)(Unit *unit);
         /* From now on unit_free() lets a unit run on, and its descriptors stay in the store. */
         void (*runtime_keep)(Runtime *runtime);
 };
@@ -106,7 +110,7 @@ struct Unit {
 };
 
 /* Transient units of the service manager on BUS, the system's or, with USER, the user's; BUS must be started, and be attached to EVENT by when
- * units are started. STORE keeps the ends of their duplexes; NULL: nobody does. Units of an earlier daemon wait for unit_adopt(). */
+ * units are started. STORE keeps the ends of their duplexes; NULL: nobody does. Units of an earlier daemon wait for unit_adopt(). STORE must outlive the runtime. Blocks: for start-up only. */
 int runtime_systemd_new(sd_event *event, struct sd_bus *bus, bool user, Store *store, Runtime **ret);
 /* Child processes of the daemon. Makes it a subreaper; needs SIGCHLD blocked. */
 int runtime_local_new(sd_event *event, Runtime **ret);
@@ -117,6 +121,10 @@ static inline Runtime *runtime_free(Runtime *runtime) {
 /* "" if it has none. */
 static inline const char *unit_name(Unit *unit) {
         return unit && unit->runtime->ops->unit_name ? unit->runtime->ops->unit_name(unit) : "";
+}
+static inline void unit_release(Unit *unit) {
+        if (unit->runtime->ops->unit_release)
+                unit->runtime->ops->unit_release(unit);
 }
 static inline Unit *unit_free(Unit *unit) {
         return unit ? unit->runtime->ops->unit_free(unit) : NULL;

@@ -153,22 +153,35 @@ void systemd_unit_exited(SystemdUnit *unit) {
         exit.result = unit->result;
         if (g_str_equal(result, "oom-kill"))
                 exit.by = "the limit of its memory";
-        else if (exit.code == 0) { /* the unit is not there to be asked any more */
-                exit = (UnitExit){ CLD_KILLED, SIGKILL };
-                exit.by = "somebody who removed its unit";
+        /* What ends by itself stays `active` (RemainAfterExit=) or is `failed`, until we stop it. What was stopped while no daemon referred
+         * to it is forgotten: systemd shows it as any unit that never was, `inactive` and a `success`. */
+        exit.stopped = g_str_equal(result, "timeout") ||
+                       (g_str_equal(result, "success") && (g_str_equal(state, "deactivating") || g_str_equal(state, "inactive")));
+        if (exit.code == 0) { /* the unit is not there to be asked any more */
+                exit.code = CLD_KILLED;
+                exit.status = exit.stopped ? SIGTERM : SIGKILL;
+                if (!exit.stopped && !exit.by)
+                        exit.by = "somebody who removed its unit";
         }
-        /* What ends by itself stays `active` (RemainAfterExit=) or is `failed`, until we stop it. */
-        exit.stopped = (g_str_equal(state, "deactivating") || g_str_equal(state, "inactive")) &&
-                       (g_str_equal(result, "success") || g_str_equal(result, "timeout"));
         systemd_unit_end(unit);
         if (!unit->abandoned)
                 unit->unit.events->exited(&unit->unit, &exit, unit->unit.userdata);
 }
 
+/* We have seen its end, and systemd not yet. */
+static bool end_is_unseen(const SystemdUnit *unit) {
+        const char *state = unit->active_state ?: "";
+
+        return unit->exec_code == 0 && unit->result &&
+               (unit->pidfd >= 0 || g_str_equal(state, "active") || g_str_equal(state, "deactivating"));
+}
+
 static void unit_answered(SystemdUnit *unit) {
         if (unit->phase >= PHASE_ENDING)
                 return;
-        if (unit->pidfd >= 0 && unit->exec_code == 0 && unit->result && unit->asked_again++ < ASKED_AGAIN_MAX)
+        if (unit->held)
+                unit->end_held = true;
+        else if (end_is_unseen(unit) && unit->asked_again++ < ASKED_AGAIN_MAX)
                 systemd_unit_ask_how_it_ended(unit);
         else if (unit->phase == PHASE_RUNNING)
                 systemd_unit_exited(unit);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One transient unit, and what the two files about it share: systemd.c (the runtime, the start) and systemd-end.c (the end). */
+/* One transient unit, and what the files about it share: systemd.c (the runtime, the start), systemd-end.c (the end) and systemd-adopt.c (the
+ * hand-over to another daemon). */
 #pragma once
 
 #include "runtime/launch-host.h"
@@ -19,6 +20,9 @@ typedef struct SystemdRuntime {
         GHashTable *units;            /* name -> SystemdUnit */
         bool user;
         unsigned number; /* of the last unit's name */
+        Store *store;
+        GPtrArray *left; /* names of units that an earlier daemon left, until it is known which of them go on */
+        bool keeping;    /* the units run on without us */
 } SystemdRuntime;
 
 typedef enum UnitPhase {
@@ -44,11 +48,14 @@ struct SystemdUnit {
         Launch launch;
         bool told_to_go, started;
         bool abandoned;       /* its owner has freed it: no callbacks, freed when gone */
+        bool held, end_held;  /* its end is not told; and is there */
         PlugindError failure; /* why it did not start */
         char *start_job, *stop_job;
         SystemdCall *start, *stop;
         sd_event_source *status, *exit;
         pid_t pid; /* 0: not known yet */
+        uint64_t start_time;
+        unsigned pair; /* of its descriptors in the store; 0: there are none */
         int pidfd;
         Question questions[_UNIT_PROPERTY_MAX];
         unsigned asking, asked_again;
@@ -86,4 +93,18 @@ void systemd_unit_set_failure(SystemdUnit *unit, PlugindErrorCode code, const ch
 /* What it has said until now. May start, or end, the unit. */
 void systemd_unit_hear_launcher(SystemdUnit *unit);
 void systemd_unit_watch(SystemdUnit *unit, pid_t pid);
+int systemd_unit_on_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+/* A unit of which nothing is known but its NAME (owned by it). */
+int systemd_unit_new(SystemdRuntime *runtime, char *name, const UnitEvents *events, void *userdata, SystemdUnit **ret);
 void systemd_unit_destroy(SystemdUnit *unit);
+
+/* systemd-adopt.c */
+
+/* What is there of an earlier daemon's. Numbers go on above it, so that no name is taken. Blocks. */
+int systemd_list_left(SystemdRuntime *runtime);
+void systemd_unit_identify(Unit *base, UnitIdentity *ret);
+int systemd_unit_adopt(Runtime *base, const UnitIdentity *identity, const UnitEvents *events, void *userdata, Unit **ret);
+int systemd_runtime_adopted(Runtime *base);
+void systemd_unit_hold(Unit *base, bool hold);
+void systemd_unit_release(Unit *base);
+void systemd_runtime_keep(Runtime *base);

@@ -10,6 +10,7 @@
 #include "runtime/runtime.h"
 
 #include "basic/log.h"
+#include "runtime/proc.h"
 #include "runtime/stdio.h"
 #include "runtime/systemd-unit.h"
 
@@ -19,8 +20,27 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+int systemd_unit_new(SystemdRuntime *runtime, char *name, const UnitEvents *events, void *userdata, SystemdUnit **ret) {
+        SystemdUnit *unit = g_new(SystemdUnit, 1);
+        int r;
+
+        *unit = (SystemdUnit){ .unit = { &runtime->runtime, events, userdata }, .name = name, .pidfd = -1, .launch = LAUNCH_INIT };
+        g_hash_table_insert(runtime->units, unit->name, unit);
+        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit->name, &unit->path);
+        if (r < 0) {
+                systemd_unit_destroy(unit);
+                return r;
+        }
+        *ret = unit;
+        return 0;
+}
+
 void systemd_unit_destroy(SystemdUnit *unit) {
-        g_hash_table_remove(unit_runtime(unit)->units, unit->name);
+        SystemdRuntime *runtime = unit_runtime(unit);
+
+        g_hash_table_remove(runtime->units, unit->name);
+        if (!runtime->keeping)
+                systemd_unit_release(&unit->unit);
         for (size_t i = 0; i < _UNIT_PROPERTY_MAX; i++)
                 systemd_call_forget(unit->questions[i].call);
         systemd_call_forget(unit->start);
@@ -88,7 +108,7 @@ static int on_status(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
-static int on_exit_of_main(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+int systemd_unit_on_exit(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         SystemdUnit *unit = userdata;
 
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
@@ -105,9 +125,10 @@ void systemd_unit_watch(SystemdUnit *unit, pid_t pid) {
         int r = 0;
 
         unit->pid = pid;
+        (void) proc_start_time(pid, &unit->start_time);
         unit->pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
         if (unit->pidfd >= 0)
-                r = sd_event_add_io(unit_runtime(unit)->event, &unit->exit, unit->pidfd, EPOLLIN, on_exit_of_main, unit);
+                r = sd_event_add_io(unit_runtime(unit)->event, &unit->exit, unit->pidfd, EPOLLIN, systemd_unit_on_exit, unit);
         if (unit->pidfd >= 0 && r >= 0)
                 return;
         if (pid > 0 && errno != ESRCH)
@@ -197,18 +218,16 @@ static int send_start(SystemdRuntime *runtime, const UnitSpec *spec, SystemdUnit
 static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                               PlugindError *error) {
         SystemdRuntime *runtime = (SystemdRuntime *) base;
-        SystemdUnit *unit;
+        SystemdUnit *unit = NULL;
+        g_autofree char *name = NULL;
         int r;
 
         if (runtime->user && spec->sandbox->user)
                 return plugind_error_set(error, PLUGIND_ERROR_SANDBOX_UNAVAILABLE,
                                          "cannot run %s as user \"%s\" (sandbox.user): plugind of one user runs plugins as that user only",
                                          spec->command, spec->sandbox->user);
-        unit = g_new(SystemdUnit, 1);
-        *unit = (SystemdUnit){ .unit = { base, events, userdata }, .pidfd = -1, .launch = LAUNCH_INIT };
-        unit->name = systemd_unit_name(spec, ++runtime->number);
-        g_hash_table_insert(runtime->units, unit->name, unit);
-        r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit->name, &unit->path);
+        name = systemd_unit_name(spec, ++runtime->number);
+        r = systemd_unit_new(runtime, g_strdup(name), events, userdata, &unit);
         if (r >= 0)
                 r = launch_open(spec, systemd_launch_checks(spec->sandbox, runtime->user), &unit->launch);
         if (r >= 0)
@@ -216,8 +235,10 @@ static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEve
         if (r >= 0)
                 r = send_start(runtime, spec, unit);
         if (r < 0) {
-                (void) plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot start the unit %s: %s", unit->name, g_strerror(-r));
-                systemd_unit_destroy(unit);
+                if (!error->code)
+                        (void) plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot start the unit %s: %s", name, g_strerror(-r));
+                if (unit)
+                        systemd_unit_destroy(unit);
                 return r;
         }
         *ret = &unit->unit;
@@ -250,7 +271,7 @@ static const char *systemd_unit_get_name(Unit *base) {
 static Unit *systemd_unit_free(Unit *base) {
         SystemdUnit *unit = (SystemdUnit *) base;
 
-        if (unit->phase == PHASE_GONE) {
+        if (unit->phase == PHASE_GONE || unit_runtime(unit)->keeping) {
                 systemd_unit_destroy(unit);
                 return NULL;
         }
@@ -271,6 +292,7 @@ static Runtime *systemd_runtime_free(Runtime *base) {
         systemd_calls_free(runtime->calls);
         (void) sd_bus_flush(runtime->bus); /* what was told to end does */
         g_hash_table_unref(runtime->units);
+        g_ptr_array_unref(runtime->left);
         sd_bus_slot_unref(runtime->job_removed);
         sd_bus_slot_unref(runtime->disconnected);
         sd_event_source_disable_unref(runtime->unreachable);
@@ -287,39 +309,13 @@ static const RuntimeOps systemd_ops = {
         .unit_kill = systemd_unit_kill,
         .unit_name = systemd_unit_get_name,
         .unit_free = systemd_unit_free,
+        .unit_identify = systemd_unit_identify,
+        .unit_adopt = systemd_unit_adopt,
+        .runtime_adopted = systemd_runtime_adopted,
+        .unit_hold = systemd_unit_hold,
+        .unit_release = systemd_unit_release,
+        .runtime_keep = systemd_runtime_keep,
 };
-
-static void stop_leftover(SystemdRuntime *runtime, const char *name) {
-        unsigned number = systemd_unit_number(name);
-
-        if (number == 0)
-                return;
-        log_notice("The unit %s is left from before, stopping it", name);
-        runtime->number = MAX(runtime->number, number);
-        (void) systemd_tell(runtime, "KillUnit", "ssi", name, "all", SIGKILL);
-        (void) systemd_tell(runtime, "StopUnit", "ss", name, "replace");
-        (void) systemd_tell(runtime, "ResetFailedUnit", "s", name);
-}
-
-/* Numbers go on where an earlier daemon ended, so that no name is taken. */
-static int stop_leftovers(SystemdRuntime *runtime) {
-        sd_bus_message *m = NULL, *reply = NULL;
-        const char *name;
-        int r = sd_bus_message_new_method_call(runtime->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "ListUnitsByPatterns");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "asas", 0, 3, SYSTEMD_UNIT_PREFIX "strict-*.service", SYSTEMD_UNIT_PREFIX "network-*.service",
-                                          SYSTEMD_UNIT_PREFIX "trusted-*.service");
-        if (r >= 0)
-                r = sd_bus_call(runtime->bus, m, 0, NULL, &reply);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) > 0)
-                stop_leftover(runtime, name);
-        sd_bus_message_unref(m);
-        sd_bus_message_unref(reply);
-        return r;
-}
 
 int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Store *store, Runtime **ret) {
         SystemdRuntime *runtime = g_new(SystemdRuntime, 1);
@@ -332,6 +328,8 @@ int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Store *store, R
                 .calls = systemd_calls_new(bus),
                 .units = g_hash_table_new(g_str_hash, g_str_equal),
                 .user = user,
+                .store = store,
+                .left = g_ptr_array_new_with_free_func(g_free),
         };
         r = sd_bus_match_signal(bus, &runtime->job_removed, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved", on_job_removed,
                                 runtime);
@@ -343,7 +341,7 @@ int runtime_systemd_new(sd_event *event, sd_bus *bus, bool user, Store *store, R
         if (r >= 0)
                 r = sd_event_source_set_enabled(runtime->unreachable, SD_EVENT_OFF);
         if (r >= 0)
-                r = stop_leftovers(runtime);
+                r = systemd_list_left(runtime);
         if (r < 0) {
                 systemd_runtime_free(&runtime->runtime);
                 return r;

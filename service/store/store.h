@@ -38,7 +38,8 @@ void store_set(Store *store, const char *key, const char *text, size_t size);
 void store_remove(Store *store, const char *key);
 /* What KEY has now, also from the daemon before; NULL if nothing. Valid until the next store_set() or store_remove(). */
 const char *store_get(Store *store, const char *key, size_t *ret_size);
-/* Each text whose key begins with PREFIX, oldest first. CALLBACK may set what it is given, and nothing else. */
+/* Each text whose key begins with PREFIX, in the order in which the keys were first set. CALLBACK may set what it is given, and nothing else:
+ * TEXT is gone then, KEY is not. */
 void store_foreach(Store *store, const char *prefix, void (*callback)(const char *key, const char *text, size_t size, void *userdata),
                    void *userdata);
 

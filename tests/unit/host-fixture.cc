@@ -4,6 +4,10 @@
 #include <filesystem>
 #include <poll.h>
 
+extern "C" {
+#include "store/store.h"
+}
+
 static int start_process(Runtime *runtime, const UnitSpec *spec, const UnitEvents *events, void *userdata, Unit **ret,
                          PlugindError *error) {
         HostTest *test = reinterpret_cast<HostTest::TestRuntime *>(runtime)->test;
@@ -162,30 +166,56 @@ static void on_changed(Session *, uint32_t properties, void *userdata) {
         static_cast<HostTest *>(userdata)->changed |= properties;
 }
 
-void HostTest::SetUp() {
+void HostTest::new_host() {
         static char *no_path[] = { nullptr };
         HostConfig config{};
         Hooks hooks = { on_new, on_removed, on_state, on_ended, on_notification, on_changed, this };
 
+        config.event = event;
+        config.deadlines = deadlines;
+        config.arena = arena;
+        config.runtime = &runtime.runtime;
+        config.log_sink = sink;
+        config.store = store;
+        config.search_path = no_path;
+        config.seed = 1;
+        ASSERT_EQ(host_new(&config, &host), 0);
+        host_set_hooks(host, &hooks);
+}
+
+void HostTest::SetUp() {
         ASSERT_GE(sd_event_new(&event), 0);
         ASSERT_EQ(deadlines_new(event, &deadlines), 0);
         ASSERT_EQ(arena_new(DUPLEX_MESSAGE_MAX, 1, &arena), 0);
         ASSERT_EQ(worker_new(&worker), 0);
         ASSERT_NE(mkdtemp(directory), nullptr);
         ASSERT_EQ(log_sink_new(event, worker, directory, false, &sink), 0);
+        ASSERT_EQ(store_open(directory, &store), 0);
         runtime.runtime.ops = &test_runtime;
         runtime.test = this;
-        config.event = event;
-        config.deadlines = deadlines;
-        config.arena = arena;
-        config.runtime = &runtime.runtime;
-        config.log_sink = sink;
-        config.search_path = no_path;
-        config.seed = 1;
-        ASSERT_EQ(host_new(&config, &host), 0);
-        host_set_hooks(host, &hooks);
+        new_host();
         caller_new(":1.1", 1000, nullptr, &alice);
         caller_new(":1.2", 1001, nullptr, &bob);
+}
+
+void HostTest::hand_over(const std::function<void(Host *)> &restore) {
+        host_hold(host);
+        host_answer_all(host);
+        host_leave(host);
+        host = host_free(host);
+        new_host();
+        if (restore)
+                restore(host);
+        else
+                host_restore(
+                        host,
+                        [](const char *name, uid_t, void *test) {
+                                for (Caller *caller : { static_cast<HostTest *>(test)->alice, static_cast<HostTest *>(test)->bob })
+                                        if (caller && g_str_equal(caller->name, name))
+                                                return caller;
+                                return static_cast<Caller *>(nullptr);
+                        },
+                        this);
 }
 
 void HostTest::TearDown() {
@@ -195,6 +225,7 @@ void HostTest::TearDown() {
         log_sink_free(sink);
         worker_free(worker);
         std::filesystem::remove_all(directory);
+        store_free(store);
         arena_free(arena);
         deadlines_free(deadlines);
         sd_event_unref(event);

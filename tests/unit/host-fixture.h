@@ -57,6 +57,9 @@ class HostTest : public testing::Test {
                 std::string message;
         };
 
+      private:
+        void new_host();
+
       protected:
         void SetUp() override;
         void TearDown() override;
@@ -70,12 +73,15 @@ class HostTest : public testing::Test {
         void until(const std::function<bool()> &condition);
         void turn(); /* whatever is ready now */
         Process *process(size_t n);
+        /* The host leaves, and another restores what it left, by itself or as RESTORE does. */
+        void hand_over(const std::function<void(Host *)> &restore = nullptr);
         std::string states() const; /* "starting(on-demand) connecting(started) ..." since the last call */
 
       public:
         sd_event *event = nullptr;
         Deadlines *deadlines = nullptr;
         Arena *arena = nullptr;
+        Store *store = nullptr;
         Worker *worker = nullptr;
         LogSink *sink = nullptr;
         char directory[32] = "/tmp/plugind-unit.XXXXXX";

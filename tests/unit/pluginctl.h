@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 
 extern "C" {
+#include "daemon-line.h"
 #include "figures.h"
 #include "greeting.h"
 #include "json-text.h"

@@ -137,3 +137,37 @@ TEST(PluginctlGreeting, WhatIsNotExpectedIsLeftOut) {
                                   "{\"serverInfo\":{\"name\":7},\"protocol\":-1}" })
                 EXPECT_EQ(greeting(json), P("-", "-")) << json;
 }
+
+/* As of the JSON texts HOST and SESSION, a minute after the daemon was started. */
+static std::string daemon_line_of(const char *host, const char *session) {
+        JsonNode *host_node = json_from_string(host, nullptr), *session_node = session ? json_from_string(session, nullptr) : nullptr;
+        char *line = daemon_line(host_node ? json_node_get_object(host_node) : nullptr,
+                                 session_node ? json_node_get_object(session_node) : nullptr, 1795284061000000);
+
+        g_clear_pointer(&host_node, json_node_unref);
+        g_clear_pointer(&session_node, json_node_unref);
+        return taken(line);
+}
+
+TEST(PluginctlStatus, TheDaemonAndItsHandOversAreALine) {
+        const char *old = getenv("TZ");
+        std::string zone = old ? old : "";
+        setenv("TZ", "UTC", 1);
+        std::string since = "since Sat 2026-11-21 18:00:01 UTC; 1min ago";
+
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":1795284001000000,\"HandOvers\":0}", "{\"HandOvers\":0}"), since);
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":1795284001000000,\"HandOvers\":1}", nullptr), since + ", 1 hand-over");
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":1795284001000000,\"HandOvers\":2}", "{\"HandOvers\":1}"),
+                  since + ", 2 hand-overs (this session: 1)");
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":1795284001000000,\"HandOvers\":2}", "{\"HandOvers\":0}"),
+                  since + ", 2 hand-overs (this session: 0)");
+        old ? setenv("TZ", zone.c_str(), 1) : unsetenv("TZ");
+}
+
+TEST(PluginctlStatus, AnOlderDaemonThatDoesNotSayHasNone) {
+        EXPECT_EQ(daemon_line_of("{\"Version\":\"0.1.0\"}", "{}"), "(null)");
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":\"\",\"HandOvers\":[]}", "{}"), "(null)");
+        EXPECT_EQ(daemon_line_of("", nullptr), "(null)");
+        EXPECT_EQ(daemon_line_of("{\"StartedAt\":1795284001000000,\"HandOvers\":3}", "{}"),
+                  "since Sat 2026-11-21 18:00:01 UTC; 1min ago, 3 hand-overs");
+}
