@@ -162,6 +162,11 @@ void attachment_free(Attachment *attachment);
 void attachment_settle(Attachment *attachment);
 void session_deliver(Session *session, DialectIncoming *incoming);
 
+/* request-check.c */
+int request_check_method(const char *method, PlugindError *error);
+/* *PARAMS is cut to the value without white space around it. */
+int request_check_params(JsonRange *params, PlugindError *error);
+
 /* request.c */
 void session_flush_waiting(Session *session);
 void session_fail_pending(Session *session, const PlugindError *error);

@@ -5,6 +5,7 @@
 #include "basic/log.h"
 #include "runtime/proc.h"
 #include "runtime/stdio.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,6 +47,8 @@ void systemd_unit_hold(Unit *base, bool hold) {
 void systemd_unit_release(Unit *base) {
         SystemdUnit *unit = (SystemdUnit *) base;
 
+        if (unit->pair > 0)
+                store_drop_pair(unit_runtime(unit)->store, unit->pair);
         unit->pair = 0;
 }
 
@@ -137,20 +140,27 @@ int systemd_list_left(SystemdRuntime *runtime) {
         return r;
 }
 
+static int stop_left(SystemdRuntime *runtime, const char *name) {
+        SystemdUnit *unit;
+        int r;
+
+        if (g_hash_table_contains(runtime->units, name))
+                return 0;
+        log_notice("The unit %s is left from before, stopping it", name);
+        r = systemd_unit_new(runtime, g_strdup(name), NULL, NULL, &unit);
+        if (r < 0)
+                return r;
+        unit->abandoned = true;
+        systemd_unit_end(unit);
+        return 0;
+}
+
 int systemd_runtime_adopted(Runtime *base) {
         SystemdRuntime *runtime = (SystemdRuntime *) base;
         int r = 0;
 
-        for (guint i = 0; r >= 0 && i < runtime->left->len; i++) {
-                const char *name = runtime->left->pdata[i];
-
-                if (g_hash_table_contains(runtime->units, name))
-                        continue;
-                log_notice("The unit %s is left from before, stopping it", name);
-                (void) systemd_tell(runtime, "KillUnit", "ssi", name, "all", SIGKILL);
-                r = systemd_tell(runtime, "StopUnit", "ss", name, "replace");
-                (void) systemd_tell(runtime, "ResetFailedUnit", "s", name);
-        }
+        for (guint i = 0; r >= 0 && i < runtime->left->len; i++)
+                r = stop_left(runtime, runtime->left->pdata[i]);
         g_ptr_array_set_size(runtime->left, 0);
         return r;
 }

@@ -13,6 +13,7 @@
 #include "runtime/proc.h"
 #include "runtime/stdio.h"
 #include "runtime/systemd-unit.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -220,6 +221,7 @@ static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEve
         SystemdRuntime *runtime = (SystemdRuntime *) base;
         SystemdUnit *unit = NULL;
         g_autofree char *name = NULL;
+        const char *what = "";
         int r;
 
         if (runtime->user && spec->sandbox->user)
@@ -232,11 +234,16 @@ static int systemd_unit_start(Runtime *base, const UnitSpec *spec, const UnitEve
                 r = launch_open(spec, systemd_launch_checks(spec->sandbox, runtime->user), &unit->launch);
         if (r >= 0)
                 r = sd_event_add_io(runtime->event, &unit->status, unit->launch.status, EPOLLIN, on_status, unit);
-        if (r >= 0)
+        if (r >= 0 && runtime->store) { /* before it can write: whatever ends us, the next daemon has them */
+                r = store_put_pair(runtime->store, unit->launch.in, unit->launch.out, &unit->pair);
+                what = "its input and output cannot be stored for the next plugind: ";
+        }
+        if (r >= 0) {
                 r = send_start(runtime, spec, unit);
+                what = "";
+        }
         if (r < 0) {
-                if (!error->code)
-                        (void) plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot start the unit %s: %s", name, g_strerror(-r));
+                (void) plugind_error_set(error, PLUGIND_ERROR_START_FAILED, "cannot start the unit %s: %s%s", name, what, g_strerror(-r));
                 if (unit)
                         systemd_unit_destroy(unit);
                 return r;

@@ -262,7 +262,7 @@ static void scan_both(State *state) {
         first_size = g_hash_table_size(state->index);
         state->half = 1;
         state->head = scan(state, 1, data_end(state, 1), false);
-        if (g_hash_table_size(state->index) < first_size || first_size == 0) {
+        if (g_hash_table_size(state->index) < MAX(first_size, 1)) {
                 state->half = 0;
                 state->head = scan(state, 0, data_end(state, 0), false);
         }

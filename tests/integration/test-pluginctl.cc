@@ -172,7 +172,8 @@ TEST_P(Pluginctl, StatusWithoutAnIdIsAnOverview) {
         EXPECT_EQ(ctl({ "start", "two" }), 0);
         EXPECT_EQ(ctl({ "status" }), 0);
         EXPECT_MATCH(out, ("^● plugind [0-9.]+ on the " + bus_words() +
-                           "\n(     Daemon: since [^\n]*; [0-9]+m?s ago\n)?   Sessions: 2 loaded: 1 active, 1 inactive\n    Runtime: " + runtime_name() +
+                           "\n(     Daemon: since [^\n]*; [0-9]+m?s ago\n)?   Sessions: 2 loaded: 1 active, 1 inactive\n    Runtime: " +
+                           runtime_name() +
                            "\n"
                            "(   Features: .*\n)?\n○ one inactive .*\n● two active "));
         EXPECT_EQ(ctl({ "status", "--json=short" }), 0);

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include <climits>
+#include <algorithm>
 #include <cstring>
 #include <fcntl.h>
 #include <functional>
@@ -316,4 +316,188 @@ TEST_F(StateTest, AFileThatEndsEarlyKeepsWhatIsBefore) {
                 state_free(next);
         }
         EXPECT_GE(most, 48u);
+}
+
+/* The other half is the active one, then the first one again; and the word that says so is damaged. */
+TEST_F(StateTest, TheActiveHalfIsFoundWithoutItsWord) {
+        Texts expected = fill(state);
+
+        for (int compactions = 0; compactions < 4; compactions++) {
+                do
+                        set(state, "one", string(1000, (char) ('a' + compactions)));
+                while ((lseek(state_fd(state), 4096, SEEK_DATA) >= SECOND_HALF) != compactions % 2);
+                expected["one"] = get(state, "one");
+                for (off_t place = 32; place < 40; place++) {
+                        int copy = copy_of(state_fd(state));
+                        State *next = nullptr;
+                        uint8_t byte;
+
+                        ASSERT_EQ(pread(copy, &byte, 1, place), 1);
+                        byte ^= 0x80;
+                        ASSERT_EQ(pwrite(copy, &byte, 1, place), 1);
+                        EXPECT_NE(log_of([&] { ASSERT_EQ(state_open(copy, &next), 0); }).find("which half is active is damaged"),
+                                  string::npos);
+                        EXPECT_TRUE(texts(next) == expected);
+                        state_free(next);
+                }
+        }
+}
+
+TEST_F(StateTest, ADamagedTextIsNamed) {
+        string log, key = "session/\n\x1b[31m";
+        State *next = nullptr;
+        char text[4096];
+        int copy;
+
+        set(state, "bus", "abc");
+        set(state, key, "the text of it");
+        set(state, "owed", "def");
+        copy = copy_of(state_fd(state));
+        ASSERT_EQ(pread(copy, text, sizeof text, 4096), (ssize_t) sizeof text);
+        ASSERT_EQ(pwrite(copy, "T", 1, 4096 + (off_t) string(text, sizeof text).find("the text of it")), 1);
+        log = log_of([&] { ASSERT_EQ(state_open(copy, &next), 0); });
+        EXPECT_NE(log.find("left out, their key reads session/\\x0a\\x1b[31m"), string::npos) << log;
+        EXPECT_EQ(keys(next), (std::vector<string>{ "bus", "owed" }));
+        state_free(next);
+}
+
+TEST_F(StateTest, ManyDamagedTextsAreCounted) {
+        State *next = nullptr;
+        int copy;
+
+        for (int i = 0; i < 150; i++)
+                set(state, std::to_string(i), "");
+        copy = copy_of(state_fd(state));
+        for (int i = 0; i < 150; i++)
+                ASSERT_EQ(pwrite(copy, "x", 1, 4096 + i * 32 + 8), 1);
+        string log = log_of([&] { ASSERT_EQ(state_open(copy, &next), 0); });
+        EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 101);
+        EXPECT_NE(log.find("50 more places are damaged"), string::npos) << log;
+        EXPECT_TRUE(keys(next).empty());
+        state_free(next);
+}
+
+/* Plays a SIGKILL at every instruction of WORK, and compares what is found each time with what may be there: HISTORY, in that order. */
+class StateKilled : public StateTest {
+      protected:
+        std::vector<Texts> history;
+        size_t now = 0;
+        bool sealed = false;
+
+        void look(int copy) {
+                State *next = reopened(dup(copy));
+                Texts found;
+
+                ASSERT_NE(next, nullptr);
+                found = texts(next);
+                ASSERT_FALSE(sealed && !state_was_sealed(next));
+                sealed = state_was_sealed(next);
+                state_free(next);
+                while (now < history.size() && found != history[now])
+                        now++;
+                ASSERT_LT(now, history.size()) << "after " << found.size() << " texts";
+        }
+
+        /* What there is, holes left out. */
+        std::map<off_t, string> data(const char *map) {
+                std::map<off_t, string> found;
+
+                for (off_t start, end = 0; (start = lseek(state_fd(state), end, SEEK_DATA)) >= 0;) {
+                        end = lseek(state_fd(state), start, SEEK_HOLE);
+                        found[start] = string(map + start, (size_t) (end - start));
+                }
+                return found;
+        }
+
+        void play(const std::function<void()> &work) {
+                const size_t size = (size_t) (SECOND_HALF + HALF_SIZE);
+                int copy = memfd_create("copy", MFD_CLOEXEC);
+                char *map = (char *) mmap(nullptr, size, PROT_READ, MAP_SHARED, state_fd(state), 0);
+                std::map<off_t, string> last;
+                long steps;
+
+                ASSERT_NE(map, MAP_FAILED);
+                steps = step_through(work, [&] {
+                        auto is = data(map);
+
+                        if (is == last)
+                                return; /* most instructions change nothing */
+                        last = is;
+                        copy_into(state_fd(state), copy);
+                        look(copy);
+                });
+                munmap(map, size);
+                close(copy);
+                if (steps < 0)
+                        GTEST_SKIP() << "no ptrace here";
+                EXPECT_GT(steps, 100);
+                if (!HasFatalFailure())
+                        look(state_fd(state));
+                EXPECT_EQ(now, history.size() - 1);
+        }
+};
+
+TEST_F(StateKilled, EveryTextIsTheOldOrTheNewOne) {
+        Texts is;
+
+        set(state, "a", "one");
+        set(state, "b", "two, which is longer than the others are");
+        history.push_back(is = texts(state));
+        is["a"] = "three, which takes more room than what was there before it";
+        history.push_back(is);
+        is["c"] = "new";
+        history.push_back(is);
+        is["b"] = "";
+        history.push_back(is);
+        is.erase("a");
+        history.push_back(is);
+        EXPECT_EQ(log_of([&] {
+                          play([&] {
+                                  set(state, "a", "three, which takes more room than what was there before it");
+                                  set(state, "c", "new");
+                                  set(state, "b", "");
+                                  state_remove(state, "a");
+                                  state_seal(state);
+                          });
+                  }),
+                  "");
+        EXPECT_TRUE(sealed || IsSkipped());
+}
+
+TEST_F(StateKilled, ACopyOfAllThatLivesIsNotSeen) {
+        off_t data;
+
+        for (int i = 0; i < 8; i++)
+                set(state, "session/" + std::to_string(i), string(100, (char) ('a' + i)));
+        for (int i = 0; i < 68; i++) /* the next one makes it too many */
+                set(state, "garbage", string(966, 'g'));
+        ASSERT_LT(lseek(state_fd(state), 4096, SEEK_DATA), SECOND_HALF);
+        history.push_back(texts(state));
+        history.push_back(history.back());
+        history.back()["garbage"] = string(900, 'h');
+        EXPECT_EQ(log_of([&] { play([&] { set(state, "garbage", string(900, 'h')); }); }), "");
+        data = lseek(state_fd(state), 4096, SEEK_DATA);
+        EXPECT_GE(data, SECOND_HALF);
+}
+
+TEST_F(StateKilled, TheNextOneMayBeKilledWhileItReads) {
+        int fd = state_fd(state);
+        Texts all;
+
+        set(state, "a", "one");
+        set(state, "damaged", "two");
+        set(state, "b", "three");
+        all = texts(state);
+        all.erase("damaged");
+        history.push_back(all);
+        ASSERT_EQ(pwrite(fd, "x", 1, 4096 + 32 + 24), 1); /* its key */
+        ASSERT_EQ(pwrite(fd, "x", 1, 32), 1);             /* which half */
+        testing::internal::CaptureStderr();
+        play([&] {
+                State *next = nullptr;
+
+                if (state_open(dup(fd), &next) < 0)
+                        _exit(1);
+        });
+        testing::internal::GetCapturedStderr();
 }
