@@ -35,17 +35,17 @@ static void attachment_unsubscribe(Attachment *attachment) {
 /* Ends all of CALLER's interest at once. */
 void attachment_free(Attachment *attachment) {
         Session *session = attachment->session;
-        bool bound = attachment->bound;
+        bool bound = attachment->bound, kept = session->host->left; /* for the next daemon, since it is us who leave */
 
         list_unlink(&attachment->by_session);
         list_unlink(&attachment->by_caller);
-        if (attachment->dialect_holds && session->dialect && session->dialect->ops->caller_gone)
+        if (!kept && attachment->dialect_holds && session->dialect && session->dialect->ops->caller_gone)
                 session->dialect->ops->caller_gone(session->dialect, attachment->caller);
         attachment_unsubscribe(attachment);
         g_free(attachment);
         session_touch(session);
         session_check_idle(session);
-        if (bound)
+        if (bound && !kept)
                 host_last_bound_left(session);
 }
 
