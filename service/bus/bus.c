@@ -66,6 +66,18 @@ static int session_enumerate(sd_bus *sd_bus, const char *prefix, void *userdata,
         return 0;
 }
 
+/* Of a queue that shrinks those that are left are taken for as large as the rest: a slow reader is not charged for what it has read. */
+uint64_t connection_unwritten(Connection *connection, size_t size) {
+        uint64_t messages = 0;
+
+        (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
+        if (messages < connection->queued)
+                connection->unwritten = (size_t) (connection->unwritten * messages / connection->queued);
+        connection->unwritten = messages == 0 ? 0 : connection->unwritten + size;
+        connection->queued = messages;
+        return messages;
+}
+
 Connection *connection_ref(Connection *connection) {
         connection->n_ref++;
         return connection;

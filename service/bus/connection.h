@@ -22,7 +22,8 @@ typedef struct Connection {
         Bus *bus;
         sd_bus *sd_bus;
         Callers *callers;
-        size_t unwritten;   /* bytes that went to sd-bus since its queue was last empty: it counts messages only */
+        uint64_t queued;    /* messages in sd-bus' queue when we last looked */
+        size_t unwritten;   /* about so many bytes of them: sd-bus counts messages only */
         DirectPeer *direct; /* NULL: a message bus */
         bool ended;         /* nobody is there any more */
 } Connection;
@@ -48,6 +49,9 @@ Connection *connection_unref(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_unref)
 /* Its callers are gone, what is still to be answered is not sent. */
 void connection_end(Connection *connection);
+
+/* How many messages it was given and has not written yet; SIZE is that of the last one, if there is a new one. */
+uint64_t connection_unwritten(Connection *connection, size_t size);
 
 /* Whether it wants signals that go to all; and whether it is waited for if it does not take what it is sent. */
 bool connection_hears(const Connection *connection);

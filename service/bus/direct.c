@@ -79,10 +79,7 @@ static void peer_end(DirectPeer *peer) {
 }
 
 static uint64_t peer_unread(const DirectPeer *peer) {
-        uint64_t messages = 0;
-
-        (void) sd_bus_get_n_queued_write(peer->connection->sd_bus, &messages);
-        return messages;
+        return connection_unwritten(peer->connection, 0);
 }
 
 /* Listens for what it is to hear now. */
@@ -90,10 +87,9 @@ static void peer_watch(DirectPeer *peer) {
         uint64_t unread = peer_unread(peer);
         int events = sd_bus_get_events(peer->connection->sd_bus);
 
-        if (unread == 0) {
+        if (unread == 0)
                 peer->full = false;
-                peer->connection->unwritten = 0;
-        } else if (unread > UNREAD_MESSAGES_MAX ||
+        else if (unread > UNREAD_MESSAGES_MAX ||
                    peer->connection->unwritten > (peer->trusted ? UNREAD_BYTES_MAX : UNREAD_BYTES_STRANGER_MAX))
                 peer->full = true;
         if (!peer->trusted && unread > UNREAD_MESSAGES_STRANGER_END)

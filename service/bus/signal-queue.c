@@ -7,10 +7,10 @@
 
 #include <errno.h>
 
-/* Above one of the first two plugins are not read; below the third they are again. */
-#define UNWRITTEN_MESSAGES_MAX 512
-#define UNWRITTEN_BYTES_MAX (16 * 1024 * 1024)
-#define UNWRITTEN_MESSAGES_FEW 64
+/* Of a direct connection: above one of the first two plugins are not read; below the third they are again. */
+#define UNREAD_MESSAGES_MAX 512
+#define UNREAD_BYTES_MAX (16 * 1024 * 1024)
+#define UNREAD_MESSAGES_FEW 64
 
 struct SignalQueue {
         Bus *bus;
@@ -93,18 +93,19 @@ static int on_flush(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static bool drained(SignalQueue *queue) {
-        connections_foreach(connection, queue) {
-                uint64_t messages = 0;
+/* Whether plugins wait for it; they have done so before, or have not. */
+static bool clogged(Connection *connection, size_t size, bool before) {
+        uint64_t messages = connection_unwritten(connection, size);
 
-                (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
-                if (messages == 0)
-                        connection->unwritten = 0;
-                if (!connection_counts(connection))
-                        continue;
-                if (messages > UNWRITTEN_MESSAGES_FEW || connection->unwritten > UNWRITTEN_BYTES_MAX)
-                        return false;
-        }
+        if (!connection_counts(connection))
+                return false;
+        if (!connection->direct)
+                return messages > 0;
+        return messages > (before ? UNREAD_MESSAGES_FEW : UNREAD_MESSAGES_MAX) || connection->unwritten > UNREAD_BYTES_MAX;
+}
+
+static bool drained(SignalQueue *queue) {
+        connections_foreach(connection, queue) if (clogged(connection, 0, true)) return false;
         return true;
 }
 
@@ -123,17 +124,15 @@ static int on_turn(sd_event_source *source, void *userdata) {
 }
 
 void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) {
-        uint64_t messages = 0;
+        bool clog = clogged(connection, size, false);
 
-        (void) sd_bus_get_n_queued_write(connection->sd_bus, &messages);
-        connection->unwritten = messages == 0 ? 0 : connection->unwritten + size;
         if (connection->direct)
                 direct_sent(connection->direct);
-        if (queue->congested || !connection_counts(connection) ||
-            (messages <= UNWRITTEN_MESSAGES_MAX && connection->unwritten <= UNWRITTEN_BYTES_MAX))
+        if (!clog || queue->congested)
                 return;
         queue->congested = true;
-        log_debug("The bus is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not read until it has taken them", messages);
+        log_debug("%s is slow: %" G_GUINT64_FORMAT " messages wait; plugins are not heard until it has taken them",
+                  connection->direct ? "A direct connection" : "The bus", connection->queued);
         (void) sd_event_source_set_enabled(queue->turn, SD_EVENT_ON);
         if (queue->bus->host)
                 host_pause(queue->bus->host, true);

@@ -3,8 +3,10 @@
  * What the bus is told without being asked. Steps, endings and notifications go out at once and in order; changed properties of a
  * session are put together until the loop comes round, or until an answer about that session is sent.
  *
- * sd-bus bounds its queue by messages only, and disconnects. So plugins are not read while much is waiting, and changed
- * properties wait too.
+ * sd-bus' queue dies with us, so that as soon as it holds anything for a bus, plugins are not heard, and changed properties wait, until all
+ * is written: a SIGKILL costs the one notification that was being delivered to its subscribers, and no other. What is queued for a
+ * direct connection is lost with that connection in any case; there plugins wait, for as long as it reads at all, only while much is unread,
+ * since sd-bus bounds its queue by messages, and disconnects.
  */
 #pragma once
 

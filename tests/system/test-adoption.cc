@@ -541,8 +541,33 @@ TEST_F(Adoption, OnceItIsReleasedClosingIsTheEndOfItsInput) {
         EXPECT_EQ(store.pairs.size(), 1u);
         unit_release(plugin.unit);
         EXPECT_TRUE(store.pairs.empty());
-        EXPECT_EQ(plugin.identity().name, nullptr);
         plugin.close_fds();
+        ASSERT_TRUE(half.until([&] { return plugin.gone; }));
+        EXPECT_EQ(plugin.exit->code, CLD_EXITED);
+        EXPECT_EQ(plugin.exit->status, 0);
+}
+
+/* The next daemon waits for its end. */
+TEST_F(Adoption, OneThatWasReleasedEndsWithTheNextDaemon) {
+        std::optional<Known> known;
+        Plugin ending, plugin;
+        {
+                Half half(&store);
+
+                half.start(ending, "ending");
+                unit_release(ending.unit);
+                known.emplace(ending);
+                EXPECT_EQ(known->identity.pid, ending.pid);
+                EXPECT_EQ(known->identity.pair, 0u);
+                half.keep();
+                ending.unit = unit_free(ending.unit);
+        }
+        Half half(&store);
+        ASSERT_EQ(half.adopt(plugin, known->identity, &store), 0);
+        ASSERT_EQ(half.adopted(), 0);
+        half.settle();
+        EXPECT_FALSE(plugin.exit);
+        ending.close_fds();
         ASSERT_TRUE(half.until([&] { return plugin.gone; }));
         EXPECT_EQ(plugin.exit->code, CLD_EXITED);
         EXPECT_EQ(plugin.exit->status, 0);

@@ -198,11 +198,21 @@ void HostTest::SetUp() {
         caller_new(":1.2", 1001, nullptr, &bob);
 }
 
-void HostTest::hand_over(const std::function<void(Host *)> &restore) {
+void HostTest::leave(bool) {
         host_hold(host);
         host_answer_all(host);
         host_leave(host);
+}
+
+void HostTest::left() {
+}
+
+void HostTest::hand_over(const std::function<void(Host *)> &restore, bool killed) {
+        leave(killed);
         host = host_free(host);
+        left();
+        if (meanwhile)
+                meanwhile();
         new_host();
         if (restore)
                 restore(host);

@@ -74,8 +74,10 @@ class HostTest : public testing::Test {
         void turn(); /* whatever is ready now */
         Process *process(size_t n);
         /* The host leaves, and another restores what it left, by itself or as RESTORE does. */
-        void hand_over(const std::function<void(Host *)> &restore = nullptr);
-        std::string states() const; /* "starting(on-demand) connecting(started) ..." since the last call */
+        void hand_over(const std::function<void(Host *)> &restore = nullptr, bool killed = false);
+        virtual void leave(bool killed); /* the host does, or is about to vanish */
+        virtual void left();             /* it is gone, and the next one is not there yet */
+        std::string states() const;      /* "starting(on-demand) connecting(started) ..." since the last call */
 
       public:
         sd_event *event = nullptr;
@@ -87,6 +89,7 @@ class HostTest : public testing::Test {
         char directory[32] = "/tmp/plugind-unit.XXXXXX";
         Host *host = nullptr;
         Caller *alice = nullptr, *bob = nullptr;
+        std::function<void()> meanwhile; /* what happens while no host is there */
         std::vector<std::unique_ptr<Process>> processes;
         std::string unit_name = "plugind-test-1.service"; /* of all of them, as systemd's; "": none */
         PlugindError start_error{};                       /* set: the next start fails with it */
