@@ -244,11 +244,16 @@ void Load::quiet(LoadFigures &figures) {
         }
 }
 
-/* In flight when the daemon was killed, with the bus' own error: no fault. The bus may take a moment to see that it is gone. */
+/* What the bus says of a call whose daemon has died; dbus-broker also of one that waits for a daemon which dies before it is ready. */
+static bool is_of_the_bus(const std::string &error) {
+        return error.rfind("org.freedesktop.DBus.Error.NoReply", 0) == 0 ||
+               error.rfind("org.freedesktop.DBus.Error.NameHasNoOwner: Could not activate remote peer", 0) == 0;
+}
+
+/* In flight when the daemon was killed, with the bus' own error: no fault. The bus and systemd may take a moment to see that it is gone. */
 void Load::judge(LoadFigures &figures) {
         for (const Failure &failure : failures_) {
-                bool excused = failure.error.rfind("org.freedesktop.DBus.Error.NoReply", 0) == 0 &&
-                               std::any_of(kills_.begin(), kills_.end(), [&failure](const auto &kill) {
+                bool excused = is_of_the_bus(failure.error) && std::any_of(kills_.begin(), kills_.end(), [&failure](const auto &kill) {
                                        return failure.sent <= kill.second + 200'000 && failure.failed >= kill.first;
                                });
                 figures.errors[failure.error]++;
