@@ -247,11 +247,13 @@ class BrokenState : public HandOver {
                 return -1;
         }
         /* Three plugins run; DAMAGE is done to their state while the daemon is stopped, which is killed then. */
-        void with(const std::function<void(int fd)> &damage) {
+        void with(const std::function<void(int fd)> &damage, std::map<std::string, SessionInfo> *before = nullptr) {
                 for (const char *id : { "one", "two", "three" }) {
                         bad_plugin(id);
                         load(id);
                 }
+                if (before)
+                        *before = sessions_of(*client);
                 const int fd = open_state();
                 ASSERT_GE(fd, 0) << "of a memfd plugind-state";
                 service.kill(SIGSTOP);
@@ -272,31 +274,103 @@ class BrokenState : public HandOver {
         bool set_aside() const {
                 return fs::exists("/var/lib/plugind/handover.bad");
         }
+        /* How many of the three are what they were. */
+        unsigned kept(const std::map<std::string, SessionInfo> &before) {
+                unsigned n = 0;
+
+                for (const auto &[id, info] : sessions_of(*client))
+                        n += info.state == "active" && before.count(id) && before.at(id).pid == info.pid;
+                return n;
+        }
 };
 
-TEST_F(BrokenState, Truncated) {
-        bool cannot = false;
+/* What store/state.c begins with; its texts follow. */
+constexpr size_t header_size = 4096;
 
-        with([&cannot](int fd) {
-                cannot = ftruncate(fd, 100) != 0; /* if it is sealed against that, all the better */
-        });
-        if (!cannot) {
-                EXPECT_TRUE(set_aside());
-                EXPECT_TRUE(journal_says("handover.bad"));
-        }
+/* The file is sparse, and large. */
+std::string texts_of(int fd) {
+        const off_t hole = lseek(fd, (off_t) header_size, SEEK_HOLE);
+        std::string text((size_t) hole, 0);
+
+        EXPECT_EQ(pread(fd, text.data(), text.size(), 0), (ssize_t) text.size());
+        return text.substr(0, text.find_last_not_of('\0') + 1);
+}
+
+TEST_F(BrokenState, TruncatedToNothing) {
+        with([](int fd) { ASSERT_EQ(ftruncate(fd, 100), 0); });
+        EXPECT_TRUE(journal_says("it was cut off at 100 bytes"));
+        expect_service();
+}
+
+TEST_F(BrokenState, TruncatedInTheMiddleOfTheLastText) {
+        std::map<std::string, SessionInfo> before;
+
+        with([&](int fd) { ASSERT_EQ(ftruncate(fd, (off_t) texts_of(fd).size() - 100), 0); }, &before);
+        EXPECT_TRUE(journal_says("it was cut off at"));
+        EXPECT_GE(kept(before), 2u);
         expect_service();
 }
 
 TEST_F(BrokenState, OfNothingButZeroes) {
         with([](int fd) {
-                struct stat st;
-                ASSERT_EQ(fstat(fd, &st), 0);
-                std::string zeroes((size_t) st.st_size, 0);
+                const std::string zeroes(texts_of(fd).size(), 0);
                 ASSERT_EQ(pwrite(fd, zeroes.data(), zeroes.size(), 0), (ssize_t) zeroes.size());
         });
         EXPECT_TRUE(set_aside());
         EXPECT_TRUE(journal_says("handover.bad"));
         expect_service();
+}
+
+uint32_t crc32c(const void *data, size_t size) {
+        uint32_t crc = 0xffffffff;
+
+        for (size_t i = 0; i < size; i++) {
+                crc ^= static_cast<const uint8_t *>(data)[i];
+                for (int bit = 0; bit < 8; bit++)
+                        crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+        }
+        return ~crc;
+}
+
+TEST_F(BrokenState, FromTheFuture) {
+        with([](int fd) {
+                uint32_t head[4]; /* magic, version, checksum of both */
+                ASSERT_EQ(pread(fd, head, sizeof(head), 0), (ssize_t) sizeof(head));
+                ASSERT_EQ(head[3], crc32c(head, 12));
+                head[2] = 4711;
+                head[3] = crc32c(head, 12);
+                ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), (ssize_t) sizeof(head));
+        });
+        EXPECT_TRUE(set_aside());
+        EXPECT_TRUE(journal_says("of a later version"));
+        expect_service();
+}
+
+/* Every 64th byte is the unit test's. */
+TEST_F(BrokenState, ADamagedByteCostsOneTextAtMost) {
+        std::map<std::string, SessionInfo> before;
+
+        with([](int) {}, &before);
+        EXPECT_EQ(kept(before), 3u);
+        for (const char *id : { "one", "two", "three", "" }) {
+                before = sessions_of(*client);
+                service.kill(SIGSTOP);
+                const int fd = open_state();
+                ASSERT_GE(fd, 0);
+                const std::string texts = texts_of(fd);
+                const size_t found = texts.rfind(std::string("session/") + id + '\0'),
+                             at = *id ? found + 50 : (header_size + texts.size()) / 2;
+                ASSERT_LT(at, texts.size()) << id;
+                const char byte = (char) (texts[at] ^ 0x10);
+                ASSERT_EQ(pwrite(fd, &byte, 1, (off_t) at), 1);
+                close(fd);
+                goes();
+                comes();
+                EXPECT_GE(kept(before), 2u) << "with byte " << at << " damaged";
+                EXPECT_TRUE(*id == 0 || journal_says(std::string("left out, their key reads session/") + id));
+                expect_service();
+        }
+        EXPECT_FALSE(set_aside());
 }
 
 } // namespace
