@@ -287,13 +287,18 @@ class BrokenState : public HandOver {
 /* What store/state.c begins with; its texts follow. */
 constexpr size_t header_size = 4096;
 
-/* The file is sparse, and large. */
-std::string texts_of(int fd) {
-        const off_t hole = lseek(fd, (off_t) header_size, SEEK_HOLE);
-        std::string text((size_t) hole, 0);
+struct Texts {
+        off_t at;
+        std::string bytes;
+};
 
-        EXPECT_EQ(pread(fd, text.data(), text.size(), 0), (ssize_t) text.size());
-        return text.substr(0, text.find_last_not_of('\0') + 1);
+/* In one of two halves of a file that is sparse, and large. */
+Texts texts_of(int fd) {
+        const off_t at = lseek(fd, (off_t) header_size, SEEK_DATA), hole = lseek(fd, at, SEEK_HOLE);
+        std::string bytes((size_t) (hole - at), 0);
+
+        EXPECT_EQ(pread(fd, bytes.data(), bytes.size(), at), (ssize_t) bytes.size());
+        return { at, bytes.substr(0, bytes.find_last_not_of('\0') + 1) };
 }
 
 TEST_F(BrokenState, TruncatedToNothing) {
@@ -305,7 +310,12 @@ TEST_F(BrokenState, TruncatedToNothing) {
 TEST_F(BrokenState, TruncatedInTheMiddleOfTheLastText) {
         std::map<std::string, SessionInfo> before;
 
-        with([&](int fd) { ASSERT_EQ(ftruncate(fd, (off_t) texts_of(fd).size() - 100), 0); }, &before);
+        with(
+                [](int fd) {
+                        const Texts texts = texts_of(fd);
+                        ASSERT_EQ(ftruncate(fd, texts.at + (off_t) texts.bytes.size() - 100), 0);
+                },
+                &before);
         EXPECT_TRUE(journal_says("it was cut off at"));
         EXPECT_GE(kept(before), 2u);
         expect_service();
@@ -313,7 +323,7 @@ TEST_F(BrokenState, TruncatedInTheMiddleOfTheLastText) {
 
 TEST_F(BrokenState, OfNothingButZeroes) {
         with([](int fd) {
-                const std::string zeroes(texts_of(fd).size(), 0);
+                const std::string zeroes(header_size, 0);
                 ASSERT_EQ(pwrite(fd, zeroes.data(), zeroes.size(), 0), (ssize_t) zeroes.size());
         });
         EXPECT_TRUE(set_aside());
@@ -357,12 +367,11 @@ TEST_F(BrokenState, ADamagedByteCostsOneTextAtMost) {
                 service.kill(SIGSTOP);
                 const int fd = open_state();
                 ASSERT_GE(fd, 0);
-                const std::string texts = texts_of(fd);
-                const size_t found = texts.rfind(std::string("session/") + id + '\0'),
-                             at = *id ? found + 50 : (header_size + texts.size()) / 2;
-                ASSERT_LT(at, texts.size()) << id;
-                const char byte = (char) (texts[at] ^ 0x10);
-                ASSERT_EQ(pwrite(fd, &byte, 1, (off_t) at), 1);
+                const Texts texts = texts_of(fd);
+                const size_t found = texts.bytes.rfind(std::string("session/") + id + '\0'), at = *id ? found + 50 : texts.bytes.size() / 2;
+                ASSERT_LT(at, texts.bytes.size()) << id;
+                const char byte = (char) (texts.bytes[at] ^ 0x10);
+                ASSERT_EQ(pwrite(fd, &byte, 1, texts.at + (off_t) at), 1);
                 close(fd);
                 goes();
                 comes();
