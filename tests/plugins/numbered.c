@@ -84,9 +84,9 @@ static size_t tick_size(unsigned long n) {
 
 static void say_tick(unsigned long n, size_t size) {
         char *text = malloc(size + sizeof(fault) + 200);
-        int head = sprintf(text,
-                           "{\"jsonrpc\":\"2.0\",\"method\":\"tick\",\"params\":{\"n\":%lu,\"faults\":%lu,\"fault\":\"%s\",\"pad\":\"", n,
-                           faults, fault);
+        int head = snprintf(text, size + sizeof(fault) + 200,
+                            "{\"jsonrpc\":\"2.0\",\"method\":\"tick\",\"params\":{\"n\":%lu,\"faults\":%lu,\"fault\":\"%s\",\"pad\":\"", n,
+                            faults, fault);
 
         for (size_t i = 0; i < size; i++)
                 text[(size_t) head + i] = (char) ('a' + (n + i) % 26);
