@@ -29,7 +29,7 @@ class Plugin {
         }
 
         void connect(Client &client, const std::string &id) {
-                EXPECT_EQ(client.session(id, "Connect", "ha{sv}", ends_[1], 0).outcome(), "ok");
+                EXPECT_EQ(client.session(id, "Connect", "ha{sv}", ends_[1], 1, "framing", "s", "lines").outcome(), "ok");
                 close(ends_[1]);
                 ends_[1] = -1;
         }
@@ -327,6 +327,45 @@ TEST_P(HandOver, WhoIsStillThereGoesOnHolding) {
         crash();
         next();
         EXPECT_EQ(other.host("Unload", "sa{sv}", "x", 0).error, "org.plugind1.Error.Busy");
+}
+
+TEST_P(HandOver, ThePluginOfABoundSessionIsNotToldOfIt) {
+        begin();
+        Client client(address());
+        Plugin plugin;
+        EXPECT_EQ(client.host("Load", "sa{sv}", "x", 1, "bind", "b", 1).outcome(), "ok");
+        plugin.connect(client, "x");
+        hand_over();
+        next();
+        EXPECT_EQ(client.get("x", "ReportedState"), "active");
+        EXPECT_EQ(client.get("x", "HandOvers"), "1");
+        EXPECT_EQ(client.session("x", "Notify", "ssa{sv}", "first", "[]", 0).outcome(), "ok");
+        EXPECT_NE(plugin.read().find("\"first\""), std::string::npos);
+}
+
+TEST_P(HandOver, DocumentsStayOpenUntilTheirCallerLeaves) {
+        const char *open = "{\"textDocument\": {\"uri\": \"file:///a\", \"languageId\": \"c\", \"version\": 1, \"text\": \"\"}}";
+        Plugin plugin;
+
+        manifest("lsp", "{\"manifestVersion\": 1, \"type\": \"external\", \"dialect\": \"lsp\"}");
+        begin();
+        Client other(address());
+        {
+                Client client(address());
+                load(client, "lsp");
+                plugin.connect(client, "lsp");
+                plugin.answer(plugin.read(), "{\"capabilities\": {}}");
+                EXPECT_NE(plugin.read().find("\"initialized\""), std::string::npos);
+                EXPECT_EQ(client.session("lsp", "Notify", "ssa{sv}", "textDocument/didOpen", open, 0).outcome(), "ok");
+                EXPECT_NE(plugin.read().find("didOpen"), std::string::npos);
+                hand_over();
+                next();
+                EXPECT_EQ(client.get("lsp", "ReportedState"), "active");
+                EXPECT_EQ(other.session("lsp", "Notify", "ssa{sv}", "textDocument/didOpen", open, 0).error, "org.plugind1.Error.Busy");
+                EXPECT_EQ(other.session("lsp", "Notify", "ssa{sv}", "$/marker", "{}", 0).outcome(), "ok");
+                EXPECT_NE(plugin.read().find("$/marker"), std::string::npos);
+        }
+        EXPECT_NE(plugin.read().find("didClose"), std::string::npos);
 }
 
 /* Names of another bus say nothing, even if somebody of that name is there. */
