@@ -3,21 +3,16 @@
 
 #include "bus/bus.h"
 #include "idle-exit.h"
+#include "leave.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <glib.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
-
-/* How long leaving may take once no plugin is left: the name's release, and answers that the bus has not taken yet. */
-#define FAREWELL_USEC (5 * USEC_PER_SEC)
-
-/* A machine that goes down waits no longer for a plugin that may take as long as it likes (timeouts.stop is 0). */
-#define STOP_MAX_USEC (30 * 60 * USEC_PER_SEC)
 
 struct Daemon {
         DaemonConfig config;
@@ -25,7 +20,9 @@ struct Daemon {
         sd_event *event;
         Deadlines *deadlines;
         Worker *worker;
+        Store *store;
         Arena *arena;
+        bool arena_adopted;
         Runtime *runtime;
         const char *runtimes[3]; /* that there could be, NULL-terminated */
         Record *record;
@@ -34,12 +31,8 @@ struct Daemon {
         Host *host;
         sd_bus *sd_bus;
         Bus *bus;
+        Leave *leave;
         IdleExit *idle_exit;
-        Deadline farewell;
-        bool named;
-        bool leaving;  /* since nothing is loaded */
-        bool stopping; /* whatever is loaded */
-        int exit_status;
 };
 
 static int fail(int r, const char *what) {
@@ -62,86 +55,31 @@ static bool journal_is_there(LogTarget target) {
         return target == LOG_TARGET_JOURNAL || (target == LOG_TARGET_AUTO && access("/run/systemd/journal/socket", W_OK) == 0);
 }
 
-static void farewell_over(Deadline *d) {
-        Daemon *daemon = (Daemon *) (void *) ((char *) d - offsetof(Daemon, farewell));
-
-        log_warning("The bus does not take our last messages; leaving without");
-        (void) sd_event_exit(daemon->event, daemon->exit_status);
-}
-
-static void daemon_stop(Daemon *daemon, int exit_status);
-
-static void all_written(void *userdata) {
-        Daemon *daemon = userdata;
-
-        if (daemon->leaving && host_n_sessions(daemon->host) > 0) { /* loaded while the bus took the name back */
-                daemon->leaving = false;
-                deadline_disarm(daemon->deadlines, &daemon->farewell);
-                daemon_stop(daemon, EX_TEMPFAIL);
-        } else
-                (void) sd_event_exit(daemon->event, daemon->exit_status);
-}
-
-static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Daemon *daemon = userdata;
-
-        daemon->named = false;
-        bus_when_drained(daemon->bus, all_written, daemon);
-        return 0;
-}
-
-/* From the release on, callers queue in the bus until somebody has the name again; what came before it is answered. */
-static void say_farewell(Daemon *daemon) {
-        deadline_arm(daemon->deadlines, &daemon->farewell, FAREWELL_USEC);
-        if (daemon->named && sd_bus_release_name_async(daemon->sd_bus, NULL, BUS_NAME, name_released, daemon) >= 0)
-                return;
-        bus_when_drained(daemon->bus, all_written, daemon);
-}
-
-static void plugins_stopped(const PlugindError *error, void *userdata) {
-        say_farewell(userdata);
-}
-
-/* systemd's own patience is for plugins with the usual timeouts.stop; what is longer it is told. */
-static void tell_stopping(Daemon *daemon) {
-        uint64_t usec = MIN(host_stop_usec(daemon->host), STOP_MAX_USEC) + 2 * FAREWELL_USEC;
-
-        (void) sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping plugins\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, usec);
-}
-
-static void daemon_stop(Daemon *daemon, int exit_status) {
-        if (exit_status != EXIT_SUCCESS)
-                daemon->exit_status = exit_status;
-        if (daemon->stopping || daemon->leaving)
-                return;
-        daemon->stopping = true;
-        bus_stop_listening(daemon->bus);
-        tell_stopping(daemon);
-        host_stop(daemon->host, plugins_stopped, daemon);
-}
-
 static bool daemon_busy(void *userdata) {
         const Daemon *daemon = userdata;
 
         return host_n_sessions(daemon->host) > 0 || bus_busy(daemon->bus);
 }
 
-/* systemd has to know before the bus does: who calls from the release on has the unit started, and that has to come after its end. */
 static void daemon_idle(void *userdata) {
         Daemon *daemon = userdata;
 
-        if (daemon->stopping)
-                return;
-        log_info("Nothing is loaded, leaving until somebody calls");
-        daemon->leaving = true;
-        bus_stop_listening(daemon->bus);
-        (void) sd_notify(false, "STOPPING=1\nSTATUS=Leaving, nothing is loaded");
-        say_farewell(daemon);
+        leave_idle(daemon->leave);
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        log_info("Received SIG%s, stopping", sigabbrev_np((int) si->ssi_signo));
-        daemon_stop(userdata, EXIT_SUCCESS);
+        Daemon *daemon = userdata;
+
+        log_info("Received SIGTERM");
+        leave_terminate(daemon->leave);
+        return 0;
+}
+
+static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        Daemon *daemon = userdata;
+
+        log_info("Received SIGINT, stopping");
+        leave_stop(daemon->leave);
         return 0;
 }
 
@@ -150,7 +88,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         struct timespec now = {};
         Daemon *daemon = userdata;
 
-        if (daemon->stopping || daemon->leaving)
+        if (leave_has_begun(daemon->leave))
                 return 0;
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%lli", (long long) now.tv_sec * 1000000 + now.tv_nsec / 1000);
@@ -163,22 +101,16 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Daemon *daemon = userdata;
 
-        log_error("The connection to the bus is lost, stopping");
-        daemon->named = false;
-        daemon_stop(daemon, EXIT_FAILURE);
+        leave_without_bus(daemon->leave);
         return 0;
 }
 
 static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Daemon *daemon = userdata;
         const char *name;
-        int r = sd_bus_message_read(message, "s", &name);
 
-        if (r < 0 || !g_str_equal(name, BUS_NAME) || !daemon->named || daemon->stopping || daemon->leaving)
-                return 0;
-        log_error("The bus took the name " BUS_NAME " away, stopping");
-        daemon->named = false;
-        daemon_stop(daemon, EXIT_FAILURE);
+        if (sd_bus_message_read(message, "s", &name) >= 0 && g_str_equal(name, BUS_NAME))
+                leave_without_name(daemon->leave);
         return 0;
 }
 
@@ -188,7 +120,7 @@ static int new_loop(Daemon *daemon) {
         if (r >= 0)
                 r = sd_event_add_signal(daemon->event, NULL, SIGTERM, on_terminate, daemon);
         if (r >= 0)
-                r = sd_event_add_signal(daemon->event, NULL, SIGINT, on_terminate, daemon);
+                r = sd_event_add_signal(daemon->event, NULL, SIGINT, on_interrupt, daemon);
         if (r >= 0)
                 r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_hangup, daemon);
         if (r >= 0)
@@ -241,6 +173,11 @@ static int name_is_taken(Daemon *daemon) {
         return -EEXIST;
 }
 
+/* What outlives the daemon, if plugins do; else NULL. */
+static Store *lasting_store(const Daemon *daemon) {
+        return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
+}
+
 /* The service manager whose bus this is. */
 static bool systemd_is_here(Daemon *daemon) {
         return sd_booted() > 0 && name_has_owner(daemon, "org.freedesktop.systemd1");
@@ -261,9 +198,7 @@ static int new_runtime(Daemon *daemon) {
                 return -EHOSTDOWN;
         }
         if (choice == RUNTIME_SYSTEMD || (choice == RUNTIME_AUTO && here)) {
-                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, NULL, &daemon->runtime);
-                if (r >= 0)
-                        r = daemon->runtime->ops->runtime_adopted(daemon->runtime);
+                r = runtime_systemd_new(daemon->event, daemon->sd_bus, daemon->config.user, daemon->store, &daemon->runtime);
                 return r < 0 ? fail(r, "Cannot run units of systemd") : 0;
         }
         r = runtime_local_new(daemon->event, &daemon->runtime);
@@ -280,6 +215,7 @@ static int new_host(Daemon *daemon) {
                 .runtime = daemon->runtime,
                 .record = daemon->record,
                 .log_sink = daemon->log_sink,
+                .store = lasting_store(daemon),
                 .search_path = search_path,
                 .data_dir = data_dir,
                 .user = daemon->config.user,
@@ -307,6 +243,27 @@ static int new_journal_tail(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot prepare to read the journal") : 0;
 }
 
+static int new_arena(Daemon *daemon) {
+        int fds[_ARENA_FD_MAX], r;
+
+        if (store_take_arena(daemon->store, fds) >= 0) {
+                r = arena_adopt(fds, DUPLEX_MESSAGE_MAX, store_epoch(daemon->store), &daemon->arena);
+                if (r >= 0) {
+                        daemon->arena_adopted = true;
+                        return 0;
+                }
+                log_warning("The shared memory for plugins' messages that the daemon before has left is none; they are started anew");
+                for (size_t i = 0; i < _ARENA_FD_MAX; i++)
+                        close(fds[i]);
+        }
+        r = arena_new(DUPLEX_MESSAGE_MAX, store_epoch(daemon->store), &daemon->arena);
+        if (r < 0)
+                return fail(r, "Cannot make shared memory for plugins' messages");
+        arena_descriptors(daemon->arena, fds);
+        r = store_put_arena(daemon->store, fds);
+        return r < 0 ? fail(r, "Cannot store shared memory for plugins' messages") : 0;
+}
+
 /* What the host stands on, from the bottom up. */
 static int new_ground(Daemon *daemon) {
         g_autofree char *log_dir = g_build_filename(daemon->state_dir, "log", NULL);
@@ -315,9 +272,12 @@ static int new_ground(Daemon *daemon) {
 
         if (r < 0)
                 return fail(r, "Cannot start the worker thread");
-        r = arena_new(DUPLEX_MESSAGE_MAX, 1, &daemon->arena);
+        r = store_open(daemon->state_dir, &daemon->store);
         if (r < 0)
-                return fail(r, "Cannot make shared memory for plugins' messages");
+                return fail(r, "Cannot keep what is to outlive the daemon");
+        r = new_arena(daemon);
+        if (r < 0)
+                return r;
         r = new_runtime(daemon);
         if (r < 0)
                 return r;
@@ -337,6 +297,7 @@ static int new_bus(Daemon *daemon) {
                 .event = daemon->event,
                 .deadlines = daemon->deadlines,
                 .host = daemon->host,
+                .store = lasting_store(daemon),
                 .log_sink = daemon->log_sink,
                 .runtime = daemon->runtime ? daemon->runtime->ops->name : NULL,
                 .journal_tail = daemon->journal_tail,
@@ -348,13 +309,28 @@ static int new_bus(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot make the bus objects") : 0;
 }
 
+static int new_leave(Daemon *daemon) {
+        LeaveConfig config = {
+                .event = daemon->event,
+                .deadlines = daemon->deadlines,
+                .sd_bus = daemon->sd_bus,
+                .bus = daemon->bus,
+                .host = daemon->host,
+                .store = lasting_store(daemon),
+                .arena = daemon->arena,
+                .runtime = daemon->runtime,
+                .user = daemon->config.user,
+        };
+
+        return leave_new(&config, &daemon->leave);
+}
+
 int daemon_new(const DaemonConfig *config, Daemon **ret) {
         Daemon *daemon = g_new0(Daemon, 1);
         int r;
 
         daemon->config = *config;
         daemon->state_dir = config->state_dir ? g_strdup(config->state_dir) : default_state_dir(config->user);
-        daemon->farewell.expired = farewell_over;
         r = new_loop(daemon);
         if (r >= 0)
                 r = connect_bus(daemon);
@@ -366,6 +342,8 @@ int daemon_new(const DaemonConfig *config, Daemon **ret) {
                 r = new_host(daemon);
         if (r >= 0)
                 r = new_bus(daemon);
+        if (r >= 0)
+                r = new_leave(daemon);
         if (r < 0) {
                 daemon_free(daemon);
                 return r;
@@ -377,8 +355,7 @@ int daemon_new(const DaemonConfig *config, Daemon **ret) {
 Daemon *daemon_free(Daemon *daemon) {
         if (!daemon)
                 return NULL;
-        if (daemon->deadlines)
-                deadline_disarm(daemon->deadlines, &daemon->farewell);
+        leave_free(daemon->leave);
         idle_exit_free(daemon->idle_exit);
         bus_close(daemon->bus);
         host_free(daemon->host);
@@ -389,6 +366,7 @@ Daemon *daemon_free(Daemon *daemon) {
         log_sink_free(daemon->log_sink);
         record_free(daemon->record);
         arena_free(daemon->arena);
+        store_free(daemon->store);
         worker_free(daemon->worker);
         deadlines_free(daemon->deadlines);
         sd_event_unref(daemon->event);
@@ -413,42 +391,99 @@ static int watch_idleness(Daemon *daemon) {
 
 /* What systemd listens on for us: who connects while nobody is here waits until somebody is. */
 static void take_sockets(Daemon *daemon) {
-        int n = sd_listen_fds(true);
+        const int *fds;
+        size_t n = store_sockets(daemon->store, &fds);
 
-        if (n < 0)
-                (void) fail(n, "Cannot take over sockets from systemd");
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
-                int r = sd_is_socket(fd, AF_UNIX, SOCK_STREAM, true) > 0 ? bus_listen(daemon->bus, fd) : -EPROTOTYPE;
+        for (size_t i = 0; i < n; i++) {
+                int r = sd_is_socket(fds[i], AF_UNIX, SOCK_STREAM, true) > 0 ? bus_listen(daemon->bus, fds[i]) : -EPROTOTYPE;
 
                 if (r < 0) {
                         errno = -r;
                         log_warning(
                                 "Cannot listen on descriptor %i, which systemd has passed (a listening stream socket of the file system is expected): %m",
-                                fd);
-                        close(fd);
+                                fds[i]);
+                        close(fds[i]);
                 }
         }
 }
 
-int daemon_start(Daemon *daemon) {
-        int r = bus_serve(daemon->bus, daemon->sd_bus);
+/* As the daemon before left it, if one did. What changes meanwhile those hear, who knew that one, when the name is taken. */
+static void take_over(Daemon *daemon) {
+        Store *store = lasting_store(daemon);
+        bool succeeds = store && store_epoch(store) > 1;
+        int r = 0;
+
+        bus_hold(daemon->bus);
+        host_pause(daemon->host, true);
+        if (succeeds) {
+                bus_start_signals(daemon->bus);
+                host_restore(daemon->host, bus_find_caller, daemon->bus);
+        }
+        (void) bus_forget_absent(daemon->bus);
+        if (daemon->runtime &&
+            daemon->runtime->ops->runtime_adopted) /* before anything is started: names of units that are there are taken */
+                r = daemon->runtime->ops->runtime_adopted(daemon->runtime);
         if (r < 0)
-                return fail(r, "Cannot register on the bus");
+                (void) fail(r, "Cannot stop what an earlier plugind left");
+        if (daemon->arena_adopted)
+                arena_adopted(daemon->arena);
+        store_taken_over(daemon->store);
         host_start(daemon->host);
-        bus_start_signals(daemon->bus);
-        r = sd_bus_request_name(daemon->sd_bus, BUS_NAME, 0);
+        if (!succeeds)
+                bus_start_signals(daemon->bus);
+}
+
+static int take_name(Daemon *daemon) {
+        int r = sd_bus_request_name(daemon->sd_bus, BUS_NAME, 0);
+
         if (r == -EEXIST)
                 return name_is_taken(daemon);
         if (r < 0)
                 return fail(r, "Cannot take the name " BUS_NAME);
-        daemon->named = true;
-        take_sockets(daemon);
-        r = watch_idleness(daemon);
+        leave_named(daemon->leave);
+        bus_pay(daemon->bus);
+        return 0;
+}
+
+static void count_taken_over(Session *session, void *userdata) {
+        unsigned *n = userdata;
+
+        *n += session->hand_overs > 0;
+}
+
+static void tell_ready(Daemon *daemon) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        unsigned n = 0;
+
+        host_foreach(daemon->host, count_taken_over, &n);
+        g_string_printf(text, "%u plugins loaded", host_n_sessions(daemon->host));
+        if (store_epoch(daemon->store) > 1)
+                g_string_append_printf(text, ", %u taken over", n);
+        (void) sd_notify(false, "READY=1");
+        log_info("plugind " PROJECT_VERSION " is ready, %s", text->str);
+}
+
+static int begin(Daemon *daemon) {
+        int r = bus_serve(daemon->bus, daemon->sd_bus);
+
+        if (r < 0)
+                return fail(r, "Cannot register on the bus");
+        take_over(daemon);
+        r = take_name(daemon);
         if (r < 0)
                 return r;
-        (void) sd_notify(false, "READY=1");
-        log_info("plugind " PROJECT_VERSION " is ready, %u plugins loaded", host_n_sessions(daemon->host));
-        return 0;
+        take_sockets(daemon);
+        return watch_idleness(daemon);
+}
+
+int daemon_start(Daemon *daemon) {
+        int r = begin(daemon);
+
+        if (r < 0)
+                leave_at_once(daemon->leave);
+        else
+                tell_ready(daemon);
+        return r;
 }
 
 int daemon_loop(Daemon *daemon) {
@@ -456,6 +491,7 @@ int daemon_loop(Daemon *daemon) {
 
         if (r < 0) {
                 (void) fail(r, "The event loop failed");
+                leave_at_once(daemon->leave);
                 return EXIT_FAILURE;
         }
         return r;

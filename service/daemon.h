@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The daemon: owns event loop, bus, host and what is remembered; start-up order, reload, leaving. */
+/* The daemon: owns event loop, bus, host and what is remembered or handed over; start-up order, reload. */
 #pragma once
 
 #include "basic/log.h"
@@ -23,8 +23,7 @@ typedef struct DaemonConfig {
 int daemon_new(const DaemonConfig *config, Daemon **ret);
 Daemon *daemon_free(Daemon *daemon);
 
-/* Connects, loads what is remembered, and takes the name when all is ready to be called. -EEXIST if another has it. */
+/* Connects, takes over what the daemon before left, loads what is remembered, and takes the name when all is ready to be called. -EEXIST if another has it. */
 int daemon_start(Daemon *daemon);
-/* Serves until told to stop, or for no longer than something is loaded. Returns the exit status: EX_TEMPFAIL if it left for want of
- * anything to do and just then something was loaded: it is remembered, and wants to be started again. */
+/* Serves until told to stop or to hand over, or for no longer than something is loaded (leave.h). Returns the exit status. */
 int daemon_loop(Daemon *daemon);

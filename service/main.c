@@ -26,7 +26,8 @@ static int help(void) {
                "     --log-level=LEVEL     emerg, alert, crit, err, warning, notice, info (default), debug or 0 to 7\n"
                "     --log-target=TARGET   auto (the journal where it is there), journal or stderr (plugins' logs: files)\n\n"
                "PLUGIND_PLUGIN_PATH, a list of folders separated by colons, replaces the search path of manifests.\n"
-               "SIGHUP reads manifests again; SIGTERM and SIGINT stop plugins in order.\n");
+               "SIGHUP reads manifests again; SIGINT stops plugins in order, and so does SIGTERM, but for those that\n"
+               "the next plugind can take over, if systemd does not want a stop.\n");
         return EXIT_SUCCESS;
 }
 

@@ -24,6 +24,7 @@ struct Sender {
         sd_bus_slot *asking; /* who it is */
         GQueue held;         /* of sd_bus_message */
         size_t held_size;
+        bool earlier; /* the daemon before knew it */
 };
 
 static void message_unref(void *message) {
@@ -228,6 +229,37 @@ int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Calle
                 }
         }
         return sender_hold(sender, message, error);
+}
+
+Caller *callers_find(Callers *callers, const char *name, uid_t uid) {
+        Sender *sender = g_hash_table_lookup(callers->senders, name);
+
+        if (!sender) {
+                sender = sender_new(callers, name);
+                sender->earlier = true;
+                g_hash_table_insert(callers->senders, sender->name, sender);
+                (void) caller_new(name, uid, sender, &sender->caller);
+        }
+        return sender->caller;
+}
+
+void callers_forget_absent(Callers *callers, char *const *present) {
+        g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GPtrArray) absent = g_ptr_array_new();
+        GHashTableIter iter;
+        void *value;
+
+        for (; present && *present; present++)
+                g_hash_table_add(names, *present);
+        g_hash_table_iter_init(&iter, callers->senders);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const Sender *sender = value;
+
+                if (sender->earlier && !g_hash_table_contains(names, sender->name))
+                        g_ptr_array_add(absent, sender->name);
+        }
+        for (unsigned i = 0; i < absent->len; i++)
+                callers_forget(callers, absent->pdata[i]);
 }
 
 static int name_vanished(sd_bus_message *message, void *userdata, sd_bus_error *error) {

@@ -30,6 +30,10 @@ Callers *callers_free(Callers *callers);
  * Negative: refused. */
 int callers_admit(Callers *callers, sd_bus_message *message, bool anybody, Caller **ret, PlugindError *error);
 
+/* The caller NAME, of UID, whom an earlier daemon knew: on a bus, and before the loop runs. Those who are not in PRESENT (NULL: nobody is) leave. */
+Caller *callers_find(Callers *callers, const char *name, uid_t uid);
+void callers_forget_absent(Callers *callers, char *const *present);
+
 /* Messages are held, and will be dispatched. */
 bool callers_hold(const Callers *callers);
 

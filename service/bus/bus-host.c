@@ -3,6 +3,7 @@
 #include "bus/call.h"
 #include "bus/duplex-fd.h"
 #include "bus/options.h"
+#include "store/store.h"
 
 typedef struct LoadArguments {
         bool wait, bind;
@@ -191,7 +192,29 @@ static int get_version(sd_bus *sd_bus, const char *path, const char *interface, 
 
 static int get_features(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                         void *userdata, sd_bus_error *error) {
-        return sd_bus_message_append(reply, "as", 5, "history", "log-lines", "lsp", "mcp", "statistics");
+        const Connection *connection = userdata;
+        const Store *store = connection->bus->config.store;
+        const char *features[] = { "history", "log-lines", "lsp", "mcp", "statistics", NULL, NULL };
+
+        if (store && store_lasts(store))
+                features[G_N_ELEMENTS(features) - 2] = "hand-over";
+        return sd_bus_message_append_strv(reply, (char **) features);
+}
+
+static int get_started_at(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                          void *userdata, sd_bus_error *error) {
+        const Connection *connection = userdata;
+
+        return sd_bus_message_append_basic(reply, 't', &connection->bus->started_at);
+}
+
+static int get_hand_overs(sd_bus *sd_bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                          void *userdata, sd_bus_error *error) {
+        const Connection *connection = userdata;
+        const Store *store = connection->bus->config.store;
+        uint32_t n = store ? store_epoch(store) - 1 : 0;
+
+        return sd_bus_message_append_basic(reply, 'u', &n);
 }
 
 static const char *runtime(void *userdata) {
@@ -256,6 +279,8 @@ const sd_bus_vtable host_vtable[] = {
         CONST_PROPERTY("RuntimeProvider", "s", get_runtime),
         CONST_PROPERTY("RuntimeProviders", "as", get_runtimes),
         SD_BUS_PROPERTY("Sessions", "u", get_sessions, 0, 0),
+        CONST_PROPERTY("StartedAt", "t", get_started_at),
+        CONST_PROPERTY("HandOvers", "u", get_hand_overs),
         CONST_PROPERTY("Limits", "a{st}", get_limits),
         SD_BUS_VTABLE_END
 };

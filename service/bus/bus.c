@@ -139,6 +139,7 @@ int bus_new(const BusConfig *config, Bus **ret) {
 
         bus->config = *config;
         bus->host = config->host;
+        bus->started_at = (uint64_t) g_get_real_time();
         list_init(&bus->connections);
         r = signal_queue_new(bus, &bus->signals);
         if (r < 0) {
@@ -147,11 +148,6 @@ int bus_new(const BusConfig *config, Bus **ret) {
         }
         *ret = bus;
         return 0;
-}
-
-void bus_start_signals(Bus *bus) {
-        signal_queue_hooks(bus->signals, &bus->hooks);
-        host_set_hooks(bus->host, &bus->hooks);
 }
 
 void bus_close(Bus *bus) {
@@ -204,6 +200,8 @@ void bus_stop_listening(Bus *bus) {
 
 /* All is done that was asked for, and written: but for those who do not read. */
 static bool all_answered(const Bus *bus) {
+        if (bus->n_kept > 0)
+                return false;
         list_foreach(node, &bus->connections) {
                 const Connection *connection = list_entry(node, Connection, connections);
                 uint64_t queued = 0;
@@ -237,6 +235,7 @@ void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata)
         sd_event_source *turn = NULL;
         int r;
 
+        bus->draining = sd_event_source_disable_unref(bus->draining);
         bus->drained = drained;
         bus->drained_userdata = userdata;
         r = sd_event_add_post(bus->config.event, &bus->draining, on_turn, bus);

@@ -37,7 +37,7 @@ Bus *bus_free(Bus *bus);
  * matches: for start-up only. */
 int bus_serve(Bus *bus, sd_bus *connection);
 
-/* From now on what happens to sessions is signalled. */
+/* From now on what happens to sessions is signalled, after what the daemon before owed; both are held until bus_pay(). */
 void bus_start_signals(Bus *bus);
 
 /* Who connects to FD (taken on success), a listening stream socket of the family AF_UNIX, is served as well, without a bus between. */
@@ -48,7 +48,8 @@ void bus_stop_listening(Bus *bus);
 /* Somebody is connected directly, or calls have come that wait for the bus to say who sent them. */
 bool bus_busy(const Bus *bus);
 
-/* Calls DRAINED once, from the loop, when no call waits to know who sent it, and all that was sent has been written. */
+/* Calls DRAINED once, from the loop, when no call waits to know who sent it or for its answer, and all that was sent has been written. A later
+ * call takes the place of an earlier one. */
 void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata);
 
 /* -- the hand-over to another daemon (design.md 8) -- */
@@ -57,9 +58,10 @@ void bus_when_drained(Bus *bus, void (*drained)(void *userdata), void *userdata)
 Caller *bus_find_caller(const char *name, uid_t uid, void *userdata);
 /* Who was found so and is not on the bus any more, or was on another bus, leaves now. Blocks: for start-up only. */
 int bus_forget_absent(Bus *bus);
-/* The name is about to be released: signals to all are not sent any more but owed, and no calls are taken from direct connections. */
+/* The name is about to be released, or is not ours yet (then before bus_start_signals()): signals to all are not sent but owed. No calls are taken any more from direct
+ * connections. */
 void bus_hold(Bus *bus);
 /* What is owed goes into the store. False if nothing is. */
 bool bus_leave(Bus *bus);
-/* Sends what the daemon before owed; to be called when the name is taken, before anything else is signalled. */
+/* Sends all that is owed; to be called when the name is taken. Then plugins are read (host_pause()), unless the bus is slow. */
 void bus_pay(Bus *bus);

@@ -13,6 +13,12 @@ static const CallMethod *method_find(const CallMethod *methods, const char *memb
         return methods;
 }
 
+/* Who is answered may count on it, whatever becomes of us. */
+static void before_answer(const Call *call) {
+        if (call->connection->bus->host)
+                host_flush(call->connection->bus->host);
+}
+
 static int call_run(Call *call, const char *interface, sd_bus_error *ret) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         const char *member = sd_bus_message_get_member(call->message);
@@ -27,7 +33,10 @@ static int call_run(Call *call, const char *interface, sd_bus_error *ret) {
                 r = authorize_change(call->caller, call->connection->bus->config.allowed, interface, member, &error);
         if (r >= 0)
                 r = method_find(methods, member)->handler(call, &error);
-        return r < 0 ? bus_error_set(ret, r, &error) : 1;
+        if (r >= 0)
+                return 1;
+        before_answer(call);
+        return bus_error_set(ret, r, &error);
 }
 
 static int not_serving(sd_bus_error *ret) {
@@ -88,12 +97,14 @@ Call *call_keep(const Call *call) {
 
         kept->connection = connection_ref(call->connection);
         kept->message = sd_bus_message_ref(call->message);
+        kept->connection->bus->n_kept++;
         return kept;
 }
 
 Call *call_free(Call *call) {
         if (!call)
                 return NULL;
+        call->connection->bus->n_kept--;
         sd_bus_message_unref(call->message);
         connection_unref(call->connection);
         g_free(call);
@@ -106,6 +117,7 @@ int call_reply(Call *call, sd_bus_message *reply, size_t size) {
 
         if (call->connection->ended)
                 return 0;
+        before_answer(call);
         signal_queue_flush(signals, sd_bus_message_get_path(call->message));
         r = sd_bus_send(call->connection->sd_bus, reply, NULL);
         signal_queue_sent(signals, call->connection, size);
@@ -125,6 +137,7 @@ int call_reply_empty(Call *call) {
 void call_fail(Call *call, const PlugindError *error) {
         if (call->connection->ended)
                 return;
+        before_answer(call);
         signal_queue_flush(call->connection->bus->signals, sd_bus_message_get_path(call->message));
         call_refuse(call->message, error);
         signal_queue_sent(call->connection->bus->signals, call->connection, 0);

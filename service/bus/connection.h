@@ -35,6 +35,9 @@ struct Bus {
         SignalQueue *signals;
         Direct *direct; /* NULL: nobody connects to us */
         Hooks hooks;
+        uint64_t started_at; /* CLOCK_REALTIME usec */
+        unsigned n_kept;     /* calls that are to be answered later */
+        bool held;
         sd_event_source *draining;
         void (*drained)(void *userdata);
         void *drained_userdata;

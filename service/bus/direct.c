@@ -98,7 +98,9 @@ static void peer_watch(DirectPeer *peer) {
                 peer_wait(peer, WAITING_READ);
         if (peer->doomed || sd_bus_is_open(peer->connection->sd_bus) <= 0)
                 (void) sd_event_source_set_enabled(peer->more, SD_EVENT_ONESHOT);
-        (void) sd_event_source_set_io_events(peer->io, (uint32_t) (events < 0 ? 0 : peer->full ? events & ~EPOLLIN : events));
+        if (peer->full || peer->direct->bus->held)
+                events &= ~EPOLLIN;
+        (void) sd_event_source_set_io_events(peer->io, (uint32_t) (events < 0 ? 0 : events));
 }
 
 bool connection_hears(const Connection *connection) {
@@ -119,6 +121,16 @@ static int peer_behind(const DirectPeer *peer) {
 
         (void) ioctl(sd_bus_get_fd(peer->connection->sd_bus), FIONREAD, &behind);
         return behind;
+}
+
+/* While held: there is nothing left that it has asked for and we have read. */
+static bool peer_rests(const DirectPeer *peer) {
+        uint64_t read = 0;
+
+        if (!peer->direct->bus->held)
+                return false;
+        (void) sd_bus_get_n_queued_read(peer->connection->sd_bus, &read);
+        return read == 0;
 }
 
 /* What time is running for after a turn in which all was processed that had come. */
@@ -162,13 +174,13 @@ static void peer_turn(DirectPeer *peer, bool readable) {
                 half = whole ? false : half || reads;
                 if (r > 0 && whole && !first && peer_behind(peer) == 0)
                         r = 0;
-        } while (r > 0 && !peer->full && !peer->doomed && ++n < MESSAGES_PER_TURN);
+        } while (r > 0 && !peer->full && !peer->doomed && !peer_rests(peer) && ++n < MESSAGES_PER_TURN);
         if (r < 0 || sd_bus_is_open(sd_bus) <= 0 || peer->doomed) {
                 peer_end(peer);
                 return;
         }
         peer->half = half;
-        if (r > 0)
+        if (r > 0 && !peer_rests(peer))
                 (void) sd_event_source_set_enabled(peer->more, SD_EVENT_ONESHOT);
         if (r == 0 || peer->waiting == WAITING_READ)
                 peer_wait_on(peer, half, peer->n_messages != n_messages);
@@ -186,7 +198,7 @@ static int peer_on_more(sd_event_source *source, void *userdata) {
         if (peer->doomed) {
                 log_info("User %u on connection %s does not read what it is sent: disconnected", (unsigned) peer->uid, peer->name);
                 peer_end(peer);
-        } else if (!peer->full || sd_bus_is_open(peer->connection->sd_bus) <= 0)
+        } else if ((!peer->full && !peer_rests(peer)) || sd_bus_is_open(peer->connection->sd_bus) <= 0)
                 peer_turn(peer, true);
         return 0;
 }
@@ -406,6 +418,15 @@ int direct_listen(Direct *direct, int fd) {
 void direct_stop_listening(Direct *direct) {
         deadline_disarm(direct_deadlines(direct), &direct->accept_again);
         direct_set_listening(direct, false);
+}
+
+void direct_hold(Direct *direct) {
+        list_foreach(node, &direct->bus->connections) {
+                Connection *connection = list_entry(node, Connection, connections);
+
+                if (connection->direct)
+                        peer_watch(connection->direct);
+        }
 }
 
 int direct_new(Bus *bus, Direct **ret) {

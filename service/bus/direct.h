@@ -24,6 +24,8 @@ Direct *direct_free(Direct *direct);
 /* FD is taken on success. */
 int direct_listen(Direct *direct, int fd);
 void direct_stop_listening(Direct *direct);
+/* Nothing is read any more from any peer; what it has asked for is answered. */
+void direct_hold(Direct *direct);
 
 /* To be called after messages were given to sd-bus for PEER. */
 void direct_sent(DirectPeer *peer);

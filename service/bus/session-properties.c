@@ -39,6 +39,7 @@ NUMBER_GETTER(started_at, 't', uint64_t, session->started_at)
 NUMBER_GETTER(state_changed_at, 't', uint64_t, session->state_changed_at)
 NUMBER_GETTER(main_pid, 'u', uint32_t, session->main_pid)
 NUMBER_GETTER(restarts, 'u', uint32_t, session->restarts)
+NUMBER_GETTER(hand_overs, 'u', uint32_t, session->hand_overs)
 NUMBER_GETTER(in_flight, 'u', uint32_t, session->in_flight)
 
 GETTER(log_file) {
@@ -117,6 +118,7 @@ const sd_bus_vtable session_vtable[] = {
         PROPERTY("MainPID", "u", get_main_pid, CHANGES),
         PROPERTY("Unit", "s", get_unit, CHANGES),
         PROPERTY("Restarts", "u", get_restarts, CHANGES),
+        PROPERTY("HandOvers", "u", get_hand_overs, 0),
         PROPERTY("InFlight", "u", get_in_flight, 0),
         PROPERTY("Greeting", "s", get_greeting, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
         SD_BUS_VTABLE_END

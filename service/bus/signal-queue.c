@@ -4,6 +4,7 @@
 #include "basic/log.h"
 #include "bus/connection.h"
 #include "bus/direct.h"
+#include "bus/owed.h"
 
 #include <errno.h>
 
@@ -15,8 +16,10 @@
 struct SignalQueue {
         Bus *bus;
         GHashTable *changed; /* path -> bits of SessionProperty */
+        Owed *owed;          /* what came up while held */
         sd_event_source *flush, *turn;
         bool congested;
+        bool held; /* nothing is told to all: it is owed */
 };
 
 static const struct {
@@ -72,7 +75,7 @@ static void emit_changed(SignalQueue *queue, const char *path, uint32_t bits) {
 void signal_queue_flush(SignalQueue *queue, const char *path) {
         void *bits;
 
-        if (g_hash_table_size(queue->changed) == 0 || !g_hash_table_lookup_extended(queue->changed, path, NULL, &bits))
+        if (queue->held || g_hash_table_size(queue->changed) == 0 || !g_hash_table_lookup_extended(queue->changed, path, NULL, &bits))
                 return;
         emit_changed(queue, path, GPOINTER_TO_UINT(bits));
         g_hash_table_remove(queue->changed, path);
@@ -83,7 +86,7 @@ static int on_flush(sd_event_source *source, void *userdata) {
         GHashTableIter iter;
         void *path, *bits;
 
-        if (queue->congested)
+        if (queue->held || queue->congested)
                 return 0;
         g_hash_table_iter_init(&iter, queue->changed);
         while (!queue->congested && g_hash_table_iter_next(&iter, &path, &bits)) {
@@ -117,7 +120,8 @@ static int on_turn(sd_event_source *source, void *userdata) {
                 return 0;
         queue->congested = false;
         (void) sd_event_source_set_enabled(queue->turn, SD_EVENT_OFF);
-        (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+        if (!queue->held)
+                (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
         if (queue->bus->host)
                 host_pause(queue->bus->host, false);
         return 0;
@@ -144,18 +148,41 @@ static void properties_changed(Session *session, uint32_t properties, void *user
         uint32_t bits = GPOINTER_TO_UINT(g_hash_table_lookup(queue->changed, path)) | properties;
 
         g_hash_table_insert(queue->changed, g_steal_pointer(&path), GUINT_TO_POINTER(bits));
-        if (!queue->congested)
+        if (!queue->congested && !queue->held)
                 (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+}
+
+static void emit_session_new(SignalQueue *queue, const char *id, const char *path) {
+        hearers_foreach(connection, queue) {
+                check(sd_bus_emit_object_added(connection->sd_bus, path), "InterfacesAdded", path);
+                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionNew", "so", id, path), "SessionNew", path);
+                signal_queue_sent(queue, connection, 0);
+        }
 }
 
 static void session_new(Session *session, void *userdata) {
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
+        if (queue->held) {
+                owed_add(queue->owed, "SessionNew", session->id, NULL);
+                return;
+        }
+        host_flush(queue->bus->host);
+        emit_session_new(queue, session->id, path);
+}
+
+/* By their names, since an object that is gone has none. */
+static int emit_interfaces_removed(sd_bus *sd_bus, const char *path) {
+        return sd_bus_emit_interfaces_removed(sd_bus, path, SESSION_INTERFACE, "org.freedesktop.DBus.Peer",
+                                              "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Properties", NULL);
+}
+
+static void emit_session_removed(SignalQueue *queue, const char *id, const char *path, const char *reason) {
         hearers_foreach(connection, queue) {
-                check(sd_bus_emit_object_added(connection->sd_bus, path), "InterfacesAdded", path);
-                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionNew", "so", session->id, path),
-                      "SessionNew", path);
+                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionRemoved", "sos", id, path, reason),
+                      "SessionRemoved", path);
+                check(emit_interfaces_removed(connection->sd_bus, path), "InterfacesRemoved", path);
                 signal_queue_sent(queue, connection, 0);
         }
 }
@@ -164,11 +191,19 @@ static void session_removed(Session *session, const char *reason, void *userdata
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
+        if (queue->held) {
+                g_hash_table_remove(queue->changed, path);
+                owed_add(queue->owed, "SessionRemoved", session->id, reason, NULL);
+                return;
+        }
         signal_queue_flush(queue, path);
+        emit_session_removed(queue, session->id, path, reason);
+}
+
+static void emit_state_changed(SignalQueue *queue, const char *path, const char *new_state, const char *old_state, const char *reason) {
         hearers_foreach(connection, queue) {
-                check(sd_bus_emit_signal(connection->sd_bus, HOST_PATH, HOST_INTERFACE, "SessionRemoved", "sos", session->id, path, reason),
-                      "SessionRemoved", path);
-                check(sd_bus_emit_object_removed(connection->sd_bus, path), "InterfacesRemoved", path);
+                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "StateChanged", "sss", new_state, old_state, reason),
+                      "StateChanged", path);
                 signal_queue_sent(queue, connection, 0);
         }
 }
@@ -177,9 +212,15 @@ static void state_changed(Session *session, const char *new_state, const char *o
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
+        if (queue->held)
+                owed_add(queue->owed, "StateChanged", session->id, new_state, old_state, reason, NULL);
+        else
+                emit_state_changed(queue, path, new_state, old_state, reason);
+}
+
+static void emit_ended(SignalQueue *queue, const char *path, const char *reason, int32_t status) {
         hearers_foreach(connection, queue) {
-                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "StateChanged", "sss", new_state, old_state, reason),
-                      "StateChanged", path);
+                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "Ended", "si", reason, status), "Ended", path);
                 signal_queue_sent(queue, connection, 0);
         }
 }
@@ -187,12 +228,13 @@ static void state_changed(Session *session, const char *new_state, const char *o
 static void ended(Session *session, const char *reason, int status, void *userdata) {
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
+        g_autofree char *number = NULL;
 
-        hearers_foreach(connection, queue) {
-                check(sd_bus_emit_signal(connection->sd_bus, path, SESSION_INTERFACE, "Ended", "si", reason, (int32_t) status), "Ended",
-                      path);
-                signal_queue_sent(queue, connection, 0);
-        }
+        if (queue->held) {
+                number = g_strdup_printf("%i", status);
+                owed_add(queue->owed, "Ended", session->id, reason, number, NULL);
+        } else
+                emit_ended(queue, path, reason, status);
 }
 
 static int notify(Connection *connection, const char *path, const Caller *caller, const char *request, const char *method,
@@ -226,6 +268,98 @@ static void notification(Session *session, Caller *caller, const char *request, 
         signal_queue_sent(queue, connection, params.size);
 }
 
+/* -- what is owed -- */
+
+void signal_queue_hold(SignalQueue *queue) {
+        (void) on_flush(NULL, queue);
+        queue->held = true;
+        (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_OFF);
+}
+
+void signal_queue_owe(SignalQueue *queue, const char *text, size_t size) {
+        owed_read(queue->owed, text, size);
+}
+
+static void owe_changed(SignalQueue *queue, const char *path, uint32_t bits) {
+        const Session *session = session_at(queue->bus, path);
+        const char *names[G_N_ELEMENTS(property_names) + 1] = {};
+        size_t n = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(property_names); i++)
+                if (bits & property_names[i].bit)
+                        names[n++] = property_names[i].name;
+        if (session)
+                owed_addv(queue->owed, "PropertiesChanged", session->id, names);
+}
+
+char *signal_queue_owed(SignalQueue *queue) {
+        GHashTableIter iter;
+        void *path, *bits;
+
+        g_hash_table_iter_init(&iter, queue->changed);
+        while (g_hash_table_iter_next(&iter, &path, &bits)) {
+                owe_changed(queue, path, GPOINTER_TO_UINT(bits));
+                g_hash_table_iter_remove(&iter);
+        }
+        return owed_is_empty(queue->owed) ? NULL : owed_write(queue->owed);
+}
+
+static uint32_t property_bits(char *const *names) {
+        uint32_t bits = 0;
+
+        for (; *names; names++)
+                for (size_t i = 0; i < G_N_ELEMENTS(property_names); i++)
+                        if (g_str_equal(*names, property_names[i].name))
+                                bits |= property_names[i].bit;
+        return bits;
+}
+
+static bool is_number(const char *text, int32_t *ret) {
+        gint64 number;
+
+        if (!g_ascii_string_to_signed(text, 10, INT32_MIN, INT32_MAX, &number, NULL))
+                return false;
+        *ret = (int32_t) number;
+        return true;
+}
+
+/* Of a session that is gone only its end is still told. */
+static bool pay(const char *member, const char *id, char *const *arguments, void *userdata) {
+        SignalQueue *queue = userdata;
+        size_t n = g_strv_length((char **) arguments);
+        Session *session = plugin_id_valid(id) ? host_find(queue->bus->host, id) : NULL;
+        g_autofree char *path = NULL;
+        int32_t status = 0;
+
+        if (!plugin_id_valid(id) || sd_bus_path_encode(SESSION_PREFIX, id, &path) < 0)
+                return false;
+        if (g_str_equal(member, "SessionRemoved") && n == 1)
+                emit_session_removed(queue, id, path, arguments[0]);
+        else if (g_str_equal(member, "SessionNew") && n == 0) {
+                if (session)
+                        emit_session_new(queue, id, path);
+        } else if (g_str_equal(member, "StateChanged") && n == 3) {
+                if (session)
+                        emit_state_changed(queue, path, arguments[0], arguments[1], arguments[2]);
+        } else if (g_str_equal(member, "Ended") && n == 2 && is_number(arguments[1], &status)) {
+                if (session)
+                        emit_ended(queue, path, arguments[0], status);
+        } else if (g_str_equal(member, "PropertiesChanged")) {
+                if (session)
+                        properties_changed(session, property_bits(arguments), queue);
+        } else
+                return false;
+        return true;
+}
+
+void signal_queue_pay(SignalQueue *queue) {
+        queue->held = false;
+        owed_pay(queue->owed, pay, queue);
+        if (g_hash_table_size(queue->changed) > 0 && !queue->congested)
+                (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+        host_pause(queue->bus->host, queue->congested);
+}
+
 void signal_queue_hooks(SignalQueue *queue, Hooks *hooks) {
         *hooks = (Hooks){
                 .session_new = session_new,
@@ -244,6 +378,7 @@ int signal_queue_new(Bus *bus, SignalQueue **ret) {
 
         queue->bus = bus;
         queue->changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        queue->owed = owed_new();
         r = sd_event_add_defer(bus->config.event, &queue->flush, on_flush, queue);
         if (r >= 0)
                 r = sd_event_source_set_enabled(queue->flush, SD_EVENT_OFF);
@@ -265,6 +400,7 @@ SignalQueue *signal_queue_free(SignalQueue *queue) {
         sd_event_source_disable_unref(queue->flush);
         sd_event_source_disable_unref(queue->turn);
         g_hash_table_unref(queue->changed);
+        owed_free(queue->owed);
         g_free(queue);
         return NULL;
 }

@@ -28,5 +28,13 @@ void signal_queue_hooks(SignalQueue *queue, Hooks *hooks);
 /* Sends what is waiting about the session at PATH. */
 void signal_queue_flush(SignalQueue *queue, const char *path);
 
+/* From now on what all are told is owed instead, until it is paid; notifications are sent as ever. */
+void signal_queue_hold(SignalQueue *queue);
+/* What is owed, newly allocated, for signal_queue_owe() of the next daemon; NULL if nothing is. */
+char *signal_queue_owed(SignalQueue *queue);
+void signal_queue_owe(SignalQueue *queue, const char *text, size_t size);
+/* Sends what is owed; nothing is held any more. Then plugins are read, unless the bus is slow. */
+void signal_queue_pay(SignalQueue *queue);
+
 /* To be called after a message of about SIZE bytes was given to CONNECTION. */
 void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size);

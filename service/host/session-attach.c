@@ -35,14 +35,16 @@ static void attachment_unsubscribe(Attachment *attachment) {
 /* Ends all of CALLER's interest at once. */
 void attachment_free(Attachment *attachment) {
         Session *session = attachment->session;
-        bool bound = attachment->bound;
+        bool bound = attachment->bound, over = session->host->left; /* then it is the next daemon's, and has not ended */
 
         list_unlink(&attachment->by_session);
         list_unlink(&attachment->by_caller);
-        if (attachment->dialect_holds && session->dialect && session->dialect->ops->caller_gone)
+        if (!over && attachment->dialect_holds && session->dialect && session->dialect->ops->caller_gone)
                 session->dialect->ops->caller_gone(session->dialect, attachment->caller);
         attachment_unsubscribe(attachment);
         g_free(attachment);
+        if (over)
+                return;
         session_touch(session);
         session_check_idle(session);
         if (bound)

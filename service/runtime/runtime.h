@@ -60,7 +60,7 @@ typedef struct UnitIdentity {
         const char *name;    /* of systemd's unit; NULL: it cannot be taken over */
         pid_t pid;           /* of the main process ... */
         uint64_t start_time; /* ... which is this one only if it began then: clock ticks since the machine did (proc(5), stat, 22) */
-        unsigned pair;       /* its descriptors in the store */
+        unsigned pair;       /* its descriptors in the store; 0: none, or not any more */
 } UnitIdentity;
 
 typedef enum KillWhom { KILL_MAIN, KILL_ALL } KillWhom;
@@ -79,8 +79,8 @@ struct RuntimeOps {
 
         /* The hand-over to another daemon; all NULL where units end with the daemon. */
 
-        /* *ret is all 0 before it has started, once it is being ended, and where nobody stores its descriptors. The name is valid as long as
-         * the unit. */
+        /* *ret is all 0 before it has started, once it has exited, and where nobody stores its descriptors. The name is valid as long as the
+         * unit. */
         void (*unit_identify)(Unit *unit, UnitIdentity *ret);
         /* A unit that an earlier daemon started and that ran its plugin, for start-up only: `started` does not come again; if it has ended
          * meanwhile, `exited` does (from the loop), with how. Its descriptors stay in the store, and leave it with the unit; if this fails they
@@ -90,7 +90,8 @@ struct RuntimeOps {
         int (*runtime_adopted)(Runtime *runtime);
         /* Whether an end of its main process is left for the next daemon to find, or, once it is not held any more, told then. */
         void (*unit_hold)(Unit *unit, bool hold);
-        /* It is going to end and not to be taken over: its descriptors leave the store, so that closing them here is the end of its input. */
+        /* It is going to end: its descriptors leave the store, so that closing them here is the end of its input. Whoever adopts it from now on
+         * can see it end, and not talk to it. */
         void (*unit_release)(Unit *unit);
         /* From now on unit_free() lets a unit run on, and its descriptors stay in the store. */
         void (*runtime_keep)(Runtime *runtime);

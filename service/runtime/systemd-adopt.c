@@ -17,7 +17,7 @@ void systemd_unit_identify(Unit *base, UnitIdentity *ret) {
         const SystemdUnit *unit = (const SystemdUnit *) base;
 
         *ret = (UnitIdentity){};
-        if (unit->phase == PHASE_RUNNING && unit->pair > 0 && unit->start_time > 0)
+        if (unit->phase == PHASE_RUNNING && unit_runtime(unit)->store && unit->start_time > 0)
                 *ret = (UnitIdentity){ unit->name, unit->pid, unit->start_time, unit->pair };
 }
 

@@ -281,6 +281,7 @@ static void scan_active(State *state, size_t size) {
         state->half = active >> 31;
         start = half_start(state->half);
         state->head = start + (size_t) (active & INT32_MAX) * 8;
+        size = MIN(size, data_end(state, state->half));
         end = MIN(state->head, MAX(size, start) & ~(size_t) 7);
         scan(state, state->half, end, true);
         if (end == state->head)
@@ -304,8 +305,9 @@ static int allocate(State *state, size_t end) {
         if (end <= state->allocated)
                 return 0;
         wanted = MIN(wanted, FILE_SIZE);
-        if (fallocate(state->fd, FALLOC_FL_KEEP_SIZE, (off_t) state->allocated, (off_t) (wanted - state->allocated)) < 0)
-                return -errno;
+        while (fallocate(state->fd, FALLOC_FL_KEEP_SIZE, (off_t) state->allocated, (off_t) (wanted - state->allocated)) < 0)
+                if (errno != EINTR)
+                        return -errno;
         state->allocated = wanted;
         return 0;
 }

@@ -203,11 +203,11 @@ static int open_state(Store *store, int fd, const char *folder) {
                 log_error("The state of the daemon before cannot be read, nothing of it is taken over: %s", why_unreadable(r));
                 set_aside(fd, folder);
                 close(fd);
-                notify_remove(store, NAME_STATE);
         }
         r = state_new(&store->state);
         if (r < 0)
                 return r;
+        notify_remove(store, NAME_STATE); /* a name is no slot: the old one would stay beside the new one */
         if (notify_store(store, NAME_STATE, state_fd(store->state)) < 0)
                 store->lasts = false;
         return 0;

@@ -11,4 +11,4 @@
 /* NULL if all is as it should be, else what is wrong with what was made of the input (newly allocated). */
 typedef char *FuzzTarget(const uint8_t *data, size_t size);
 
-FuzzTarget fuzz_json, fuzz_jsonrpc, fuzz_duplex, fuzz_manifest, fuzz_launch, fuzz_dialect_state;
+FuzzTarget fuzz_json, fuzz_jsonrpc, fuzz_duplex, fuzz_manifest, fuzz_launch, fuzz_dialect_state, fuzz_state;

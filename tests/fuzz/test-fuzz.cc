@@ -150,7 +150,7 @@ TEST_P(Fuzz, Mutations) {
 INSTANTIATE_TEST_SUITE_P(Targets, Fuzz,
                          testing::Values(Target{ "fuzz-json", fuzz_json, 20000 }, Target{ "fuzz-jsonrpc", fuzz_jsonrpc, 20000 },
                                          Target{ "fuzz-duplex", fuzz_duplex, 2000 }, Target{ "fuzz-manifest", fuzz_manifest, 5000 },
-                                         Target{ "fuzz-launch", fuzz_launch, 20000 },
+                                         Target{ "fuzz-launch", fuzz_launch, 20000 }, Target{ "fuzz-state", fuzz_state, 5000 },
                                          Target{ "fuzz-dialect-state", fuzz_dialect_state, 20000 }),
                          [](const auto &info) {
                                  string name = info.param.name;

@@ -50,7 +50,7 @@ static char **environment_with(const std::map<std::string, std::string> &more) {
         char **environment = g_get_environ();
 
         for (const char *name : { "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "PLUGIND_PLUGIN_PATH", "NOTIFY_SOCKET",
-                                  "LISTEN_FDS", "WATCHDOG_USEC" })
+                                  "LISTEN_FDS", "FDSTORE", "WATCHDOG_USEC" })
                 environment = g_environ_unsetenv(environment, name);
         for (const auto &[name, value] : more)
                 environment = g_environ_setenv(environment, name.c_str(), value.c_str(), TRUE);
@@ -70,22 +70,34 @@ static int notify_socket_new(std::string &name) {
 }
 
 bool Plugind::start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready,
-                    int listening) {
+                    int listening, FdStore *store) {
         std::vector<std::string> line = command_line(arguments);
         std::map<std::string, std::string> more = environment;
         std::vector<char *> argv;
-        std::string notify_name;
+        std::vector<int> fds;
+        std::string notify_name, names;
         char **envp;
 
         for (std::string &argument : line)
                 argv.push_back(argument.data());
         argv.push_back(nullptr);
-        notify_ = notify_socket_new(notify_name);
-        more["NOTIFY_SOCKET"] = notify_name;
+        store_ = store;
+        if (!store)
+                notify_ = notify_socket_new(notify_name);
+        else
+                store->begin();
+        more["NOTIFY_SOCKET"] = store ? store->address() : notify_name;
+        if (listening >= 0) {
+                fds.push_back(listening);
+                names = "bus";
+        }
+        for (const FdStore::Stored &stored : store ? store->stored() : std::vector<FdStore::Stored>()) {
+                names += (fds.empty() ? "" : ":") + stored.name;
+                fds.push_back(stored.fd);
+        }
         output_ = memfd_create("output", MFD_CLOEXEC);
         envp = environment_with(more);
-        pid_ = listening >= 0 ? process_start_listening(argv.data(), envp, output_, listening)
-                              : process_start(argv.data(), envp, output_, -1);
+        pid_ = process_start_passing(argv.data(), envp, output_, fds.data(), fds.size(), names.c_str());
         g_strfreev(envp);
         return pid_ > 0 && (!ready || wait_ready());
 }
@@ -94,6 +106,8 @@ std::vector<std::string> Plugind::notifications() {
         char buffer[4096];
         ssize_t n;
 
+        if (store_)
+                return store_->told();
         while ((n = recv(notify_, buffer, sizeof(buffer), 0)) > 0)
                 told_.emplace_back(buffer, n);
         return told_;
@@ -101,12 +115,14 @@ std::vector<std::string> Plugind::notifications() {
 
 bool Plugind::wait_ready() {
         int pidfd = (int) syscall(SYS_pidfd_open, pid_, 0);
+        uint64_t waited = 0;
         bool ready = false;
 
         while (!ready) {
                 pollfd fds[] = { { notify_, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
 
-                if (poll(fds, 2, (int) (patience_usec / 1000)) <= 0)
+                /* The socket of a store is read elsewhere. */
+                if (poll(fds, 2, store_ ? 5 : (int) (patience_usec / 1000)) <= 0 && (!store_ || waited++ > patience_usec / 5'000))
                         break;
                 for (const std::string &text : notifications())
                         ready = ready || text.find("READY=1") != std::string::npos;
@@ -240,7 +256,7 @@ void Daemon::start(const std::vector<std::string> &arguments, const std::map<std
         }
         all.push_back("--state-dir=" + state_folder());
         environment.insert({ { "DBUS_SESSION_BUS_ADDRESS", address() }, { "DBUS_SYSTEM_BUS_ADDRESS", address() } });
-        ASSERT_TRUE(daemon.start(all, environment, true, listening)) << daemon.output();
+        ASSERT_TRUE(daemon.start(all, environment, true, listening, store.get())) << daemon.output();
 }
 
 std::string Daemon::listen() {

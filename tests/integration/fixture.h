@@ -13,6 +13,7 @@
 #pragma once
 
 #include "client.h"
+#include "fd-store.h"
 #include "system/service.h"
 
 #include <gtest/gtest.h>
@@ -30,9 +31,10 @@ class Plugind {
         Plugind(const Plugind &) = delete;
         Plugind &operator=(const Plugind &) = delete;
 
-        /* False if it ended before it was ready. READY: waits for READY=1 on its notify socket. */
+        /* False if it ended before it was ready. READY: waits for READY=1 on its notify socket. STORE: as its service manager, it passes what an earlier
+         * daemon stored. */
         bool start(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment, bool ready = true,
-                   int listening = -1);
+                   int listening = -1, FdStore *store = nullptr);
         bool wait_ready();
         /* The same with plugind.service; OUTPUT: a file for what it says. */
         bool start_installed(const std::vector<std::string> &arguments, const std::map<std::string, std::string> &environment,
@@ -61,6 +63,7 @@ class Plugind {
       private:
         pid_t pid_ = 0;
         int output_ = -1, notify_ = -1;
+        FdStore *store_ = nullptr;
         std::unique_ptr<Service> service_;
         std::vector<std::string> told_;
 };
@@ -109,7 +112,8 @@ class Daemon : public testing::TestWithParam<BusKind> {
         char *folder = nullptr;
         Plugind daemon;
         int listening = -1;
-        bool expect_failure = false; /* the test itself looks at how the daemon ends */
+        std::unique_ptr<FdStore> store; /* if a test wants one, before start() */
+        bool expect_failure = false;    /* the test itself looks at how the daemon ends */
 };
 
 /* As plugins see them: below folders that no sandbox hides. A path in the source folder is there too. */

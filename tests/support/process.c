@@ -20,21 +20,27 @@
 
 typedef struct Child {
         char *const *argv, *const *envp;
-        int output_fd, keep_fd, listening;
+        int output_fd, keep_fd;
+        const int *fds;
+        size_t n_fds;
+        const char *names;
 } Child;
 
-/* What sd_listen_fds() looks for; the pid is known in the child only. */
-static void pass_socket(int listening) {
-        static char pid[16];
+/* What sd_listen_fds() looks for; the pid is known in the child only. First out of the way of one another. */
+static void pass_descriptors(const Child *child) {
+        int *copies = g_new(int, child->n_fds);
+        char number[16];
 
-        if (listening == SD_LISTEN_FDS_START)
-                fcntl(listening, F_SETFD, 0);
-        else
-                dup2(listening, SD_LISTEN_FDS_START);
-        snprintf(pid, sizeof(pid), "%i", getpid());
-        setenv("LISTEN_PID", pid, 1);
-        setenv("LISTEN_FDS", "1", 1);
-        setenv("LISTEN_FDNAMES", "bus", 1);
+        for (size_t i = 0; i < child->n_fds; i++)
+                copies[i] = fcntl(child->fds[i], F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + (int) child->n_fds);
+        for (size_t i = 0; i < child->n_fds; i++)
+                dup2(copies[i], SD_LISTEN_FDS_START + (int) i);
+        g_free(copies);
+        snprintf(number, sizeof(number), "%i", getpid());
+        setenv("LISTEN_PID", number, 1);
+        snprintf(number, sizeof(number), "%zu", child->n_fds);
+        setenv("LISTEN_FDS", number, 1);
+        setenv("LISTEN_FDNAMES", child->names, 1);
 }
 
 static void exec_child(const Child *child, int report_fd) {
@@ -43,8 +49,8 @@ static void exec_child(const Child *child, int report_fd) {
 
         if (child->envp)
                 environ = (char **) child->envp;
-        if (report_fd == SD_LISTEN_FDS_START && child->listening >= 0)
-                report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + 1);
+        if (child->n_fds > 0)
+                report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + 2 * (int) child->n_fds);
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
@@ -55,8 +61,8 @@ static void exec_child(const Child *child, int report_fd) {
         }
         if (child->keep_fd >= 0)
                 fcntl(child->keep_fd, F_SETFD, 0);
-        if (child->listening >= 0)
-                pass_socket(child->listening);
+        if (child->n_fds > 0)
+                pass_descriptors(child);
         execvp(child->argv[0], child->argv);
         error = errno;
         if (write(report_fd, &error, sizeof(error)) < 0)
@@ -82,11 +88,12 @@ static pid_t start(const Child *child) {
 }
 
 pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd) {
-        return start(&(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = keep_fd, .listening = -1 });
+        return start(&(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = keep_fd });
 }
 
-pid_t process_start_listening(char *const *argv, char *const *envp, int output_fd, int listening) {
-        return start(&(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = -1, .listening = listening });
+pid_t process_start_passing(char *const *argv, char *const *envp, int output_fd, const int *fds, size_t n_fds, const char *names) {
+        return start(
+                &(Child){ .argv = argv, .envp = envp, .output_fd = output_fd, .keep_fd = -1, .fds = fds, .n_fds = n_fds, .names = names });
 }
 
 int process_wait(pid_t pid, uint64_t timeout_usec) {

@@ -11,8 +11,8 @@
  * number. The child gets SIGKILL when the thread that started it ends. -errno, also when it cannot be executed. */
 pid_t process_start(char *const *argv, char *const *envp, int output_fd, int keep_fd);
 
-/* The same, as systemd would start it with LISTENING as a socket of its own (sd_listen_fds()). */
-pid_t process_start_listening(char *const *argv, char *const *envp, int output_fd, int listening);
+/* The same, as systemd would start it with FDS, whose NAMES have colons between (sd_listen_fds_with_names()). They stay ours. */
+pid_t process_start_passing(char *const *argv, char *const *envp, int output_fd, const int *fds, size_t n_fds, const char *names);
 
 /* Waits for the end of PID; its wait status, or -ETIME. */
 int process_wait(pid_t pid, uint64_t timeout_usec);

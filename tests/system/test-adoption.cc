@@ -45,9 +45,11 @@ extern "C" void store_drop_pair(Store *store, unsigned number) {
 
 namespace {
 
-/* A line is answered with itself, "exit N" with that, the end of input with exit status 0. After "stubborn" it takes no SIGTERM. */
-constexpr char echo[] = "while read -r word status; do case \"$word\" in exit) exit \"$status\" ;; stubborn) trap '' TERM ;; esac;"
-                        " echo \"$word $status\"; done";
+/* A line is answered with itself, "exit N" with that, the end of input with exit status 0. After "stubborn" it takes no SIGTERM, after
+ * "polite" it exits with 0 then. */
+constexpr char echo[] =
+        "while read -r word status; do case \"$word\" in exit) exit \"$status\" ;; stubborn) trap '' TERM ;; polite) trap 'exit 0' TERM ;; esac;"
+        " echo \"$word $status\"; done";
 
 struct Plugin {
         Unit *unit = nullptr;
@@ -133,10 +135,12 @@ const UnitEvents events = { on_started, on_failed, on_exited, on_gone };
 /* What of a daemon runs units. */
 class Half {
       public:
-        explicit Half(Store *store) {
+        explicit Half(Store *store, bool user = false) : user(user) {
                 EXPECT_GE(sd_event_new(&event), 0);
-                EXPECT_GE(sd_bus_open_system(&bus), 0);
-                EXPECT_GE(runtime_systemd_new(event, bus, false, store, &runtime), 0);
+                if (user)
+                        setenv("DBUS_SESSION_BUS_ADDRESS", user_bus_address, 1);
+                EXPECT_GE(user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus), 0);
+                EXPECT_GE(runtime_systemd_new(event, bus, user, store, &runtime), 0);
                 EXPECT_GE(sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL), 0);
         }
         Half(const Half &) = delete;
@@ -184,7 +188,7 @@ class Half {
                 spec.args = args;
                 spec.env = env;
                 spec.sandbox = &sandbox;
-                spec.data_dir = data_dir.c_str();
+                spec.data_dir = user ? nullptr : data_dir.c_str();
                 spec.stop_usec = 300'000;
                 return runtime->ops->unit_start(runtime, &spec, &events, &plugin, &plugin.unit, error);
         }
@@ -217,6 +221,7 @@ class Half {
                 EXPECT_EQ(runtime->ops->unit_kill(plugin.unit, KILL_ALL, signal), 0);
         }
 
+        const bool user;
         sd_event *event = nullptr;
         sd_bus *bus = nullptr;
         Runtime *runtime = nullptr;
@@ -328,6 +333,33 @@ TEST_F(Adoption, ASandboxedOneToo) {
         ASSERT_TRUE(half.until([] { return leftovers().empty(); }));
 }
 
+TEST_F(Adoption, OfAUsersManagerToo) {
+        ASSERT_TRUE(start_user_manager());
+        EXPECT_EQ(as_user([&]() -> std::string {
+                          std::optional<Known> known;
+                          Plugin before, after;
+                          {
+                                  Half half(&store, true);
+                                  half.start(before, "users");
+                                  known.emplace(before);
+                                  half.keep();
+                                  before.unit = unit_free(before.unit);
+                          }
+                          Half half(&store, true);
+                          if (half.adopt(after, known->identity, &store) < 0 || half.adopted() < 0)
+                                  return "not adopted";
+                          std::string said = after.say("after");
+                          half.settle();
+                          if (after.exit)
+                                  return "ended";
+                          kill(after.pid, SIGUSR1);
+                          if (!half.until([&] { return after.gone; }))
+                                  return "does not end";
+                          return said + std::to_string(after.exit->status);
+                  }),
+                  "after " + std::to_string(SIGUSR1));
+}
+
 TEST_F(Adoption, TellsHowItEndedMeanwhile) {
         struct {
                 const char *id;
@@ -400,18 +432,20 @@ TEST_F(Adoption, OneThatEndsAtThatMomentIsToldOnce) {
         }
 }
 
+/* That it exited with 0 nobody knows any more but for our reference to its unit. */
 TEST_F(Adoption, OneThatIsStoppedAfterwardsIsRemembered) {
         Known known = leave_running("referred");
         Half half(&store);
         Plugin plugin;
 
         ASSERT_EQ(half.adopt(plugin, known.identity, &store), 0);
+        EXPECT_EQ(plugin.say("polite"), "polite ");
         half.settle();
-        ASSERT_EQ(run({ "systemctl", "stop", "--no-block", known.name }).status, 0);
+        ASSERT_EQ(run({ "systemctl", "stop", known.name }).status, 0);
         ASSERT_TRUE(half.until([&] { return plugin.gone; }));
         EXPECT_TRUE(plugin.exit->stopped);
-        EXPECT_EQ(plugin.exit->code, CLD_KILLED);
-        EXPECT_EQ(plugin.exit->status, SIGTERM);
+        EXPECT_EQ(plugin.exit->code, CLD_EXITED);
+        EXPECT_EQ(plugin.exit->status, 0);
 }
 
 TEST_F(Adoption, WhatNobodyTakesIsStopped) {
@@ -469,6 +503,24 @@ TEST_F(Adoption, AnEndThatIsHeldIsToldLater) {
         EXPECT_EQ(plugin.identity().pid, known.identity.pid) << "it is for the next daemon to find";
         plugin.hold(false);
         EXPECT_FALSE(plugin.exit) << "told from within";
+        ASSERT_TRUE(half.until([&] { return plugin.gone; }));
+        EXPECT_EQ(plugin.exit->status, SIGUSR2);
+}
+
+TEST_F(Adoption, AnEndThatSystemdIsAskedAboutCanStillBeHeld) {
+        Half half(&store);
+        Plugin plugin;
+
+        half.start(plugin, "asked");
+        half.settle();
+        Known known(plugin);
+        kill(plugin.pid, SIGUSR2);
+        ASSERT_TRUE(known.ended());
+        ASSERT_GT(sd_event_run(half.event, 0), 0) << "the pidfd";
+        plugin.hold(true);
+        half.settle();
+        EXPECT_FALSE(plugin.exit);
+        plugin.hold(false);
         ASSERT_TRUE(half.until([&] { return plugin.gone; }));
         EXPECT_EQ(plugin.exit->status, SIGUSR2);
 }
@@ -541,8 +593,33 @@ TEST_F(Adoption, OnceItIsReleasedClosingIsTheEndOfItsInput) {
         EXPECT_EQ(store.pairs.size(), 1u);
         unit_release(plugin.unit);
         EXPECT_TRUE(store.pairs.empty());
-        EXPECT_EQ(plugin.identity().name, nullptr);
         plugin.close_fds();
+        ASSERT_TRUE(half.until([&] { return plugin.gone; }));
+        EXPECT_EQ(plugin.exit->code, CLD_EXITED);
+        EXPECT_EQ(plugin.exit->status, 0);
+}
+
+/* The next daemon waits for its end. */
+TEST_F(Adoption, OneThatWasReleasedEndsWithTheNextDaemon) {
+        std::optional<Known> known;
+        Plugin ending, plugin;
+        {
+                Half half(&store);
+
+                half.start(ending, "ending");
+                unit_release(ending.unit);
+                known.emplace(ending);
+                EXPECT_EQ(known->identity.pid, ending.pid);
+                EXPECT_EQ(known->identity.pair, 0u);
+                half.keep();
+                ending.unit = unit_free(ending.unit);
+        }
+        Half half(&store);
+        ASSERT_EQ(half.adopt(plugin, known->identity, &store), 0);
+        ASSERT_EQ(half.adopted(), 0);
+        half.settle();
+        EXPECT_FALSE(plugin.exit);
+        ending.close_fds();
         ASSERT_TRUE(half.until([&] { return plugin.gone; }));
         EXPECT_EQ(plugin.exit->code, CLD_EXITED);
         EXPECT_EQ(plugin.exit->status, 0);

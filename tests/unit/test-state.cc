@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <string>
 #include <sys/mman.h>
@@ -377,6 +379,29 @@ TEST_F(StateTest, ManyDamagedTextsAreCounted) {
         state_free(next);
 }
 
+/* state/version-1: the 40 bytes of the header and the beginning of the first half, as that version wrote them on a little-endian machine. A later
+ * version adds a file, and reads all of them. */
+TEST_F(StateTest, WhatAVersionOnceWroteIsReadByAllThatFollow) {
+        std::ifstream file(SOURCE_ROOT "/tests/unit/state/version-1", std::ios::binary);
+        string data((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        int fd = memfd_create("version-1", MFD_CLOEXEC);
+        State *next = nullptr;
+        uint16_t one = 1;
+
+        if (*(uint8_t *) &one != 1 || sizeof(void *) < 8)
+                GTEST_SKIP() << "the file is of another machine";
+        ASSERT_EQ(data.size(), 320u);
+        ASSERT_EQ(ftruncate(fd, SECOND_HALF + HALF_SIZE), 0);
+        ASSERT_EQ(pwrite(fd, data.data(), 40, 0), 40);
+        ASSERT_EQ(pwrite(fd, data.data() + 40, 280, 4096), 280);
+        EXPECT_EQ(log_of([&] { ASSERT_EQ(state_open(fd, &next), 0); }), "");
+        EXPECT_EQ(state_epoch(next), 8u);
+        EXPECT_TRUE(state_was_sealed(next));
+        EXPECT_EQ(texts(next), (Texts{ { "session/echo", "{\"id\":\"echo\"}" }, { "bus", "0123456789abcdef" }, { "owed", "[]" } }));
+        EXPECT_EQ(keys(next), (std::vector<string>{ "session/echo", "bus", "owed" }));
+        state_free(next);
+}
+
 /* Plays a SIGKILL at every instruction of WORK, and compares what is found each time with what may be there: HISTORY, in that order. */
 class StateKilled : public StateTest {
       protected:
@@ -465,8 +490,6 @@ TEST_F(StateKilled, EveryTextIsTheOldOrTheNewOne) {
 }
 
 TEST_F(StateKilled, ACopyOfAllThatLivesIsNotSeen) {
-        off_t data;
-
         for (int i = 0; i < 8; i++)
                 set(state, "session/" + std::to_string(i), string(100, (char) ('a' + i)));
         for (int i = 0; i < 68; i++) /* the next one makes it too many */
@@ -476,8 +499,7 @@ TEST_F(StateKilled, ACopyOfAllThatLivesIsNotSeen) {
         history.push_back(history.back());
         history.back()["garbage"] = string(900, 'h');
         EXPECT_EQ(log_of([&] { play([&] { set(state, "garbage", string(900, 'h')); }); }), "");
-        data = lseek(state_fd(state), 4096, SEEK_DATA);
-        EXPECT_GE(data, SECOND_HALF);
+        EXPECT_TRUE(IsSkipped() || lseek(state_fd(state), 4096, SEEK_DATA) >= SECOND_HALF);
 }
 
 TEST_F(StateKilled, TheNextOneMayBeKilledWhileItReads) {
@@ -490,8 +512,9 @@ TEST_F(StateKilled, TheNextOneMayBeKilledWhileItReads) {
         all = texts(state);
         all.erase("damaged");
         history.push_back(all);
-        ASSERT_EQ(pwrite(fd, "x", 1, 4096 + 32 + 24), 1); /* its key */
-        ASSERT_EQ(pwrite(fd, "x", 1, 32), 1);             /* which half */
+        ASSERT_EQ(pwrite(fd, "x", 1, 4096 + 32 + 24), 1);                                         /* its key */
+        ASSERT_EQ(pwrite(fd, "x", 1, 32), 1);                                                     /* which half */
+        ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8192, HALF_SIZE), 0); /* less to look through */
         testing::internal::CaptureStderr();
         play([&] {
                 State *next = nullptr;

@@ -410,30 +410,42 @@ TEST_F(StoreTest, SocketsAreThose) {
 }
 
 TEST_F(StoreTest, WithoutAStoreAllIsTheSameAndEnds) {
-        has_store = false;
-        for (int i = 0; i < 2; i++)
-                daemon([](Store *store) {
-                        int fds[3], in, out;
-                        const int *none;
-                        unsigned number;
+        auto body = [](Store *store) {
+                int fds[3], in, out;
+                const int *none;
+                unsigned number;
 
-                        EXPECT_FALSE(store_lasts(store));
-                        EXPECT_EQ(store_epoch(store), 1u);
-                        EXPECT_EQ(store_sockets(store, &none), 0u);
-                        set(store, "a", "b");
-                        EXPECT_EQ(get(store, "a"), "b");
-                        ASSERT_EQ(pipe(fds), 0);
-                        EXPECT_EQ(store_put_pair(store, fds[0], fds[1], &number), 0);
-                        EXPECT_EQ(store_put_pair(store, fds[0], fds[1], &number), 0);
-                        EXPECT_EQ(number, 2u);
-                        EXPECT_EQ(store_put_arena(store, fds), 0);
-                        EXPECT_EQ(store_take_pair(store, number, &in, &out), -ENOENT);
-                        store_drop_pair(store, number);
-                        store_taken_over(store);
-                        store_seal(store);
-                });
+                EXPECT_FALSE(store_lasts(store));
+                EXPECT_EQ(store_epoch(store), 1u);
+                EXPECT_EQ(store_sockets(store, &none), 0u);
+                set(store, "a", "b");
+                EXPECT_EQ(get(store, "a"), "b");
+                ASSERT_EQ(pipe(fds), 0);
+                fds[2] = fds[0];
+                EXPECT_EQ(store_put_pair(store, fds[0], fds[1], &number), 0);
+                EXPECT_EQ(store_put_pair(store, fds[0], fds[1], &number), 0);
+                EXPECT_EQ(number, 2u);
+                EXPECT_EQ(store_put_arena(store, fds), 0);
+                EXPECT_EQ(store_take_pair(store, number, &in, &out), -ENOENT);
+                store_drop_pair(store, number);
+                store_taken_over(store);
+                store_seal(store);
+                close(fds[0]);
+                close(fds[1]);
+        };
+        Store *store = nullptr;
+
+        has_store = false;
+        daemon(body);
+        daemon(body);
         EXPECT_EQ(names(), Names{});
         EXPECT_EQ(log, "");
+        /* here as well, where leaks are looked for */
+        unsetenv("NOTIFY_SOCKET");
+        ASSERT_EQ(store_open(folder, &store), 0);
+        body(store);
+        store_free(store);
+        store_free(nullptr);
 }
 
 TEST_F(StoreTest, SystemdThatSaysItKeepsNothingIsBelieved) {
