@@ -420,14 +420,15 @@ static void take_over(Daemon *daemon) {
                 host_restore(daemon->host, bus_find_caller, daemon->bus);
         }
         (void) bus_forget_absent(daemon->bus);
-        host_start(daemon->host);
-        if (daemon->runtime && daemon->runtime->ops->runtime_adopted)
+        if (daemon->runtime &&
+            daemon->runtime->ops->runtime_adopted) /* before anything is started: names of units that are there are taken */
                 r = daemon->runtime->ops->runtime_adopted(daemon->runtime);
         if (r < 0)
                 (void) fail(r, "Cannot stop what an earlier plugind left");
         if (daemon->arena_adopted)
                 arena_adopted(daemon->arena);
         store_taken_over(daemon->store);
+        host_start(daemon->host);
         if (!succeeds)
                 bus_start_signals(daemon->bus);
 }

@@ -543,13 +543,23 @@ static void run_lost_expired(Deadline *d) {
 
 /* -- taken over from the daemon before -- */
 
+static void go_on_idle(Session *session) {
+        SessionRun *run = session->run;
+        uint64_t now = deadlines_now(run_deadlines(run)), unused = now - MIN(run->used_at, now),
+                 idle = session->manifest->timeouts.idle_usec;
+
+        session_check_idle(session);
+        if (deadline_armed(&run->idle) && idle != USEC_INFINITY)
+                deadline_arm(run_deadlines(run), &run->idle, idle - MIN(unused, idle));
+}
+
 void session_go_on(Session *session) {
         SessionRun *run = session->run;
 
         run_open_log(session);
         if (session->manifest->dialect->has_ping)
                 deadline_arm(run_deadlines(run), &run->health, session->manifest->health.interval_usec);
-        session_check_idle(session);
+        go_on_idle(session);
 }
 
 void session_go_on_restarting(Session *session, uint64_t timer) {

@@ -149,6 +149,7 @@ def mode_no_pong(argument):
 
 LATER = object()
 children = []
+cancelled = []  # ids that plugind/cancel named
 
 
 def close_stdout(params=None, id=None):
@@ -332,6 +333,7 @@ def info(params, id):
         "blocked": sorted(int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "ignored": sorted(s for s in range(1, 32) if s not in (9, 19) and s != signal.SIGPIPE and signal.getsignal(s) == signal.SIG_IGN),
         "children": children,
+        "cancelled": cancelled,
     }
 
 
@@ -405,6 +407,8 @@ def serve():
     for line in sys.stdin.buffer:
         message = json.loads(line)
         method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
+        if method == "plugind/cancel":
+            cancelled.append(params["id"])
         if method is None or id is None:
             continue
         if method == "plugind/initialize":

@@ -92,6 +92,7 @@ void SystemTest::TearDown() {
         EXPECT_TRUE(service.stop());
         EXPECT_EQ(left_in_time(), "");
         run({ "systemctl", "kill", "--signal=KILL", "plugind-*-*.service" }); /* the next case is not to blame */
+        run({ "systemctl", "stop", "plugind-*-*.service" });
         run({ "systemctl", "reset-failed", "plugind-*-*.service" });
         for (const char *folder : { "/var/lib/plugind", "/var/lib/plugind-data", "/var/lib/private/plugind-data" })
                 fs::remove_all(folder);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon is killed, at any moment: plugins go on, calls in flight fail with the bus' own error, nothing comes torn or twice. */
+#include "fixture.h"
+#include "load.h"
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <random>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace {
+
+class Crash : public ServiceTest {
+      protected:
+        Load::WriteManifest writer() {
+                return [this](const std::string &id, const std::string &json) { manifest(id, json); };
+        }
+
+        /* The daemon's process of this moment; waits for one that is just being started. */
+        pid_t daemon() const {
+                for (int64_t end = now_usec() + (int64_t) patience_usec; now_usec() < end; usleep(2'000))
+                        if (pid_t pid = service.pid(); pid > 0)
+                                return pid;
+                return 0;
+        }
+        static bool is_there(pid_t pid) {
+                return ::kill(pid, 0) == 0;
+        }
+        /* False after a bound. */
+        static bool wait_gone(pid_t pid) {
+                for (int64_t end = now_usec() + (int64_t) patience_usec; now_usec() < end; usleep(1'000))
+                        if (!is_there(pid))
+                                return true;
+                return false;
+        }
+
+        /* SIGNAL to the daemon; how long it then took until another one said that every session is as it was. */
+        double kill_and_wait(Load &load, int signal) {
+                const pid_t pid = daemon();
+                const int64_t start = now_usec();
+
+                load.killing();
+                EXPECT_EQ(::kill(pid, signal), 0);
+                EXPECT_TRUE(wait_gone(pid));
+                load.killed();
+                EXPECT_EQ(load.differences(), "");
+                return (double) (now_usec() - start) / 1e6;
+        }
+
+        /* CALLERS can have one call, or a burst of four, in flight at a kill. */
+        static void expect_only_what_is_promised(const LoadFigures &figures, unsigned kills) {
+                EXPECT_EQ(figures.failed, 0u) << figures.wrong;
+                EXPECT_LE(figures.excused, 4ul * kills * figures.callers);
+                EXPECT_EQ(figures.doubles, 0u) << figures.wrong;
+                EXPECT_EQ(figures.torn, 0u) << figures.wrong;
+                EXPECT_LE(figures.most_lost, kills) << "one that was being delivered";
+                EXPECT_EQ(figures.states, 0u) << figures.wrong;
+                EXPECT_EQ(figures.wrong, "");
+        }
+};
+
+TEST_F(Crash, AtAnyMomentUnderLoad) {
+        const unsigned n = repeat(25);
+        std::mt19937 random(seed());
+        std::uniform_int_distribution<useconds_t> soon(0, 250'000), at_once(0, 120'000);
+        std::vector<double> times;
+        Load load(LoadPlan(), writer());
+
+        ASSERT_EQ(load.start(), "");
+        for (unsigned i = 0; i < n; i++) {
+                usleep(soon(random));
+                if (i % 4 == 3) { /* the next one as well, wherever it is with its coming back */
+                        const pid_t pid = daemon();
+                        load.killing();
+                        ASSERT_EQ(::kill(pid, SIGKILL), 0);
+                        ASSERT_TRUE(wait_gone(pid));
+                        load.killed();
+                        ASSERT_GT(daemon(), 0);
+                        usleep(at_once(random));
+                        i++;
+                }
+                times.push_back(kill_and_wait(load, SIGKILL));
+        }
+        std::sort(times.begin(), times.end());
+        LoadFigures figures = load.finish();
+        fprintf(stderr, "%u kills, every session active again after %.2f s (median), %.2f s (longest): %s\n", n, times[times.size() / 2],
+                times.back(), figures.text().c_str());
+        expect_only_what_is_promised(figures, n);
+        EXPECT_LE(times[times.size() / 2], 2.0);
+        EXPECT_LE(times.back(), 4.0) << "2 s on a machine with nothing else to do";
+        EXPECT_GE(figures.calls, 10ul * n);
+        EXPECT_GE(figures.large, n);
+        EXPECT_GE(figures.ticks, 10ul * n);
+}
+
+TEST_F(Crash, InEveryOtherWay) {
+        LoadPlan plan;
+        plan.c = 12, plan.python = 3, plan.headers = 1, plan.everything = 1, plan.clangd = 1, plan.small = 6, plan.large = 6;
+        service.configure({}, {}, { "WatchdogSec=1" });
+        ASSERT_TRUE(service.restart());
+        Load load(plan, writer());
+        unsigned n = 0;
+
+        ASSERT_EQ(load.start(), "");
+        fprintf(stderr, "after SIGABRT %.2f s", kill_and_wait(load, SIGABRT));
+        fprintf(stderr, ", SIGSEGV %.2f s", kill_and_wait(load, SIGSEGV));
+        fprintf(stderr, ", stuck until the watchdog (1 s) saw it %.2f s", kill_and_wait(load, SIGSTOP));
+        n += 3;
+
+        for (const char *verb : { "daemon-reload", "daemon-reexec" }) {
+                const pid_t pid = daemon();
+                load.killing();
+                ASSERT_EQ(::kill(pid, SIGKILL), 0);
+                ASSERT_EQ(run({ "systemctl", verb }).status, 0);
+                load.killed();
+                EXPECT_EQ(load.differences(), "") << verb;
+                ASSERT_EQ(run({ "systemctl", verb }).status, 0);
+                ASSERT_TRUE(service.restart()) << verb;
+                EXPECT_EQ(load.differences(), "") << verb;
+                n++;
+        }
+        for (useconds_t delay : { 0, 1'000, 5'000, 20'000, 60'000 }) { /* in the middle of leaving */
+                const pid_t pid = daemon();
+                load.killing();
+                ASSERT_EQ(::kill(pid, SIGTERM), 0);
+                usleep(delay);
+                ::kill(pid, SIGKILL);
+                ASSERT_TRUE(wait_gone(pid));
+                load.killed();
+                EXPECT_EQ(load.differences(), "") << delay;
+                n++;
+        }
+        LoadFigures figures = load.finish();
+        fprintf(stderr, "\n%u ends of other kinds: %s\n", n, figures.text().c_str());
+        expect_only_what_is_promised(figures, n);
+}
+
+/* It is started a thousand times if need be. */
+TEST_F(Crash, ManyInARowUseNothingUp) {
+        bad_plugin("x");
+        ASSERT_EQ(client->host("Load", "sa{sv}", "x", 0).outcome(), "ok");
+        ASSERT_EQ(client->send("x", "echo", "[1]"), "[1]");
+        const std::string pid = client->get("x", "MainPID"), stored = service.get("NFileDescriptorStore");
+
+        for (int i = 0; i < 12; i++) {
+                const pid_t old = daemon();
+                ASSERT_EQ(::kill(old, SIGKILL), 0);
+                ASSERT_TRUE(wait_gone(old));
+        }
+        EXPECT_EQ(client->send("x", "echo", "[2]"), "[2]");
+        EXPECT_EQ(client->get("x", "MainPID"), pid);
+        EXPECT_TRUE(client->poll([&] { return service.get("NFileDescriptorStore") == stored; })) << service.get("NFileDescriptorStore");
+}
+
+} // namespace
