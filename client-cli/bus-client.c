@@ -441,3 +441,13 @@ uint64_t dict_uint(JsonObject *dict, const char *key) {
         gint64 value = json_node_get_int(node);
         return value < 0 ? 0 : (uint64_t) value;
 }
+
+bool dict_has_string(JsonObject *dict, const char *key, const char *string) {
+        JsonNode *node = json_object_get_member(dict, key);
+        JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+
+        for (guint i = 0; array && i < json_array_get_length(array); i++)
+                if (g_strcmp0(json_array_get_string_element(array, i), string) == 0)
+                        return true;
+        return false;
+}

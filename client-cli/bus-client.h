@@ -64,3 +64,5 @@ int sessions_call(Ctl *ctl, char **ids, const char *member, uint64_t timeout_use
  */
 const char *dict_string(JsonObject *dict, const char *key);
 uint64_t dict_uint(JsonObject *dict, const char *key);
+/* Is STRING in the array? */
+bool dict_has_string(JsonObject *dict, const char *key, const char *string);

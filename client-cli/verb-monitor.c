@@ -8,11 +8,16 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+/* While plugind is away, systemd is asked so often whether it comes back. */
+#define LOOK_USEC USEC_PER_SEC
+
 typedef struct Monitor {
         Ctl *ctl;
         const char *id; /* NULL: all sessions */
         char *path, *owner;
+        bool comes_back; /* it hands over what it hosts when it is restarted */
         sd_event *event;
+        sd_event_source *look; /* NULL: it never was away */
         int status;
 } Monitor;
 
@@ -80,14 +85,53 @@ static int on_plugind_signal(Monitor *monitor, sd_bus_message *message) {
         return status == EXIT_OK ? 0 : monitor_done(monitor, status);
 }
 
+static int owner_is_gone(Monitor *monitor) {
+        complain("plugind has left the bus");
+        return monitor_done(monitor, EXIT_FAILED);
+}
+
+static int on_look(sd_event_source *s, uint64_t usec, void *userdata);
+
+static int look_later(Monitor *monitor) {
+        int r = monitor->look ? sd_event_source_set_time_relative(monitor->look, LOOK_USEC)
+                              : sd_event_add_time_relative(monitor->event, &monitor->look, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look, monitor);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(monitor->look, SD_EVENT_ONESHOT);
+        return r < 0 ? owner_is_gone(monitor) : 0;
+}
+
+static int on_look(sd_event_source *s, uint64_t usec, void *userdata) {
+        g_autofree char *state = NULL;
+        Monitor *monitor = userdata;
+        int r = sd_bus_get_property_string(monitor->ctl->bus, "org.freedesktop.systemd1",
+                                           "/org/freedesktop/systemd1/unit/plugind_2eservice", "org.freedesktop.systemd1.Unit",
+                                           "ActiveState", NULL, &state);
+
+        if (r < 0 || strcmp(state, "inactive") == 0 || strcmp(state, "failed") == 0)
+                return owner_is_gone(monitor);
+        return look_later(monitor);
+}
+
+/* What we subscribed to it knows, unless it is another one than was to be expected. */
+static int owner_is_back(Monitor *monitor, const char *owner) {
+        g_free(monitor->owner);
+        monitor->owner = g_strdup(owner);
+        if (monitor->look)
+                (void) sd_event_source_set_enabled(monitor->look, SD_EVENT_OFF);
+        int status = monitor->id ? subscribe(monitor) : EXIT_OK;
+        return status == EXIT_OK ? 0 : monitor_done(monitor, status);
+}
+
 static int on_owner_changed(Monitor *monitor, sd_bus_message *message) {
         const char *name, *old, *new;
 
         if (sd_bus_message_read(message, "sss", &name, &old, &new) < 0 || strcmp(name, HOST_NAME) != 0 ||
             strcmp(new, monitor->owner) == 0) /* it came because we asked for it */
                 return 0;
-        complain("plugind has left the bus");
-        return monitor_done(monitor, EXIT_FAILED);
+        if (!monitor->comes_back)
+                return owner_is_gone(monitor);
+        return *new ? owner_is_back(monitor, new) : look_later(monitor);
 }
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -137,11 +181,13 @@ static int get_owner(Monitor *monitor) {
         return EXIT_OK;
 }
 
-/* Whoever it is: the one that answers may take its time, and pluginctl says why. */
+/* The one that answers may take its time, and pluginctl says why. */
 static int wait_for_owner(Monitor *monitor) {
-        g_autofree char *owner = NULL;
+        g_autoptr(JsonObject) host = NULL;
+        int status = ctl_get_properties(monitor->ctl, HOST_PATH, HOST_INTERFACE, NULL, &host);
 
-        return ctl_get_owner(monitor->ctl, &owner);
+        monitor->comes_back = status == EXIT_OK && dict_has_string(host, "Features", "hand-over");
+        return status;
 }
 
 static int monitor_start(Monitor *monitor) {
@@ -173,6 +219,7 @@ int verb_monitor(Ctl *ctl, char **args) {
                 status = r < 0 ? ctl_report(ctl, NULL, NULL, r) : monitor.status;
         }
         ctl->bus = sd_bus_close_unref(ctl->bus);
+        sd_event_source_unref(monitor.look);
         sd_event_unref(monitor.event);
         g_free(monitor.owner);
         return status;

@@ -239,8 +239,10 @@ void session_transition(Session *session, SessionState state, const char *reason
         g_assert(states[old].next & BIT(state));
         session->state = state;
         session->state_changed_at = realtime_now();
-        if (state == SESSION_ACTIVE)
+        if (state == SESSION_ACTIVE) {
                 session->started_at = session->state_changed_at;
+                session->hand_overs = 0;
+        }
         session_record(session, old, reason);
         log_session(state == SESSION_ERRORED ? LOG_ERR : LOG_DEBUG, session->id, "%s -> %s (%s)%s%s", states[old].name, states[state].name,
                     reason, state == SESSION_ERRORED ? ": " : "",

@@ -191,6 +191,10 @@ static Look look(const State *state, size_t offset, size_t end, size_t *ret_size
         return LOOK_WHOLE;
 }
 
+static inline uint64_t word_at(const State *state, size_t offset) {
+        return *(const uint64_t *) (const void *) (state->map + offset);
+}
+
 static void add_found(State *state, Record *record) {
         gpointer earlier;
 
@@ -219,7 +223,7 @@ static bool all_nul(const char *data, size_t size) {
 
 /* Indexes the records between the start of HALF and END, or those that are there, if it is not known. Returns the end of the last one. */
 static size_t scan(State *state, unsigned half, size_t end, bool end_known) {
-        size_t offset = half_start(half), last = offset, size, next;
+        size_t offset = half_start(half), last = offset, size = 0, next;
 
         g_hash_table_remove_all(state->index);
         state->live = 0;
@@ -228,7 +232,8 @@ static size_t scan(State *state, unsigned half, size_t end, bool end_known) {
 
                 next = offset + size;
                 if (found == LOOK_NOTHING) {
-                        for (next = offset + 8; next + 8 <= end && look(state, next, end, &size) != LOOK_WHOLE;)
+                        for (next = offset + 8;
+                             next + 8 <= end && (word_at(state, next) == 0 || look(state, next, end, &size) != LOOK_WHOLE);)
                                 next += 8;
                         next = next + 8 <= end ? next : end;
                         if (!end_known && next == end && all_nul(state->map + offset, end - offset))

@@ -150,7 +150,7 @@ TEST_P(Pluginctl, StatusTellsHowASessionIs) {
         EXPECT_MATCH(
                 out,
                 "^● talker - .*\n     Active: active since [A-Z][a-z]{2} [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC; [0-9]+m?s ago\n"
-                "    Desired: [a-z]+\n(     Daemon: since [^\n]*; [0-9]+m?s ago\n)?    Dialect: plugind 1\n     Server: talker 7\n   Main PID: [0-9]+ \\(python3[^)]*\\)\n"
+                "    Desired: [a-z]+\n     Daemon: since [^\n]*; [0-9]+m?s ago\n    Dialect: plugind 1\n     Server: talker 7\n   Main PID: [0-9]+ \\(python3[^)]*\\)\n"
                 "(       Unit: plugind-strict-talker-[0-9]+\\.service\n)?"
                 "      Tasks: 1\n     Memory: [0-9.]+[KM]\n        CPU: [0-9a-z ]+\n   Requests: 1 answered; half within [0-9.]+[um]?s, 99% within [0-9.]+[um]?s\n\n[A-Z][a-z]{2} [0-9]{2} [0-9:]{8} talker: a line ");
         EXPECT_EQ(out.find('\x1b'), std::string::npos);
@@ -172,7 +172,7 @@ TEST_P(Pluginctl, StatusWithoutAnIdIsAnOverview) {
         EXPECT_EQ(ctl({ "start", "two" }), 0);
         EXPECT_EQ(ctl({ "status" }), 0);
         EXPECT_MATCH(out, ("^● plugind [0-9.]+ on the " + bus_words() +
-                           "\n(     Daemon: since [^\n]*; [0-9]+m?s ago\n)?   Sessions: 2 loaded: 1 active, 1 inactive\n    Runtime: " +
+                           "\n     Daemon: since [^\n]*; [0-9]+m?s ago\n   Sessions: 2 loaded: 1 active, 1 inactive\n    Runtime: " +
                            runtime_name() +
                            "\n"
                            "(   Features: .*\n)?\n○ one inactive .*\n● two active "));

@@ -333,4 +333,14 @@ TEST_P(SessionTakeover, WhatCallersHoldIsSaidAgainToTheNextRun) {
         expect("resources/unsubscribe");
 }
 
+TEST_F(SessionTakeover, ANewRunHasSeenNoHandOver) {
+        Session *session = load("plain", R"({"manifestVersion":1,"command":"/bin/true","dialect":"jsonrpc","activation":"boot"})");
+
+        turn();
+        session = take_over("plain", false);
+        processes.back()->exit(CLD_KILLED, SIGKILL);
+        until([&] { return processes.size() == 2 && session->state == SESSION_ACTIVE; });
+        EXPECT_EQ(session->hand_overs, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Ends, SessionTakeover, testing::Bool(), [](const auto &info) { return info.param ? "killed" : "in_order"; });
