@@ -209,6 +209,40 @@ TEST_F(Units, ADaemonThatWasKilledLeavesItsUnitsToTheNext) {
         EXPECT_EQ(client->get("orphaned", "MainPID"), plugin);
 }
 
+/* systemd has them, and closes them in time: the goodbye of this dialect is nothing but the end of its input. */
+TEST_F(Units, StoredDescriptorsKeepNoPluginFromEnding) {
+        bad_plugin("leaves");
+        for (bool taken_over : { false, true }) {
+                load("leaves");
+                ASSERT_EQ(client->send("leaves", "echo", "[1]"), "[1]");
+                if (taken_over) {
+                        ASSERT_TRUE(service.restart());
+                        ASSERT_EQ(client->send("leaves", "echo", "[2]"), "[2]");
+                }
+                ASSERT_EQ(client->host("Unload", "sa{sv}", "leaves", 0).outcome(), "ok");
+                auto ended = client->take("Ended");
+                ASSERT_TRUE(ended);
+                EXPECT_EQ(ended->text, "unloaded, 0") << "by itself, not by a signal; taken over: " << taken_over;
+        }
+}
+
+TEST_F(Units, WhereNothingIsStoredADaemonThatWasKilledLeavesNothingToTheNext) {
+        service.configure({}, {}, { "FileDescriptorStoreMax=0" });
+        ASSERT_TRUE(service.restart());
+        bad_plugin("orphaned");
+        load("orphaned");
+        ASSERT_EQ(client->send("orphaned", "echo", "[1]"), "[1]");
+        std::string name = unit();
+        pid_t old = service.pid();
+
+        service.kill(SIGKILL);
+        ASSERT_TRUE(client->poll([&] { return service.pid() > 0 && service.pid() != old; }));
+        ASSERT_TRUE(service.wait("ActiveState", "active"));
+        ASSERT_TRUE(client->poll([&] { return unit_property(name, "LoadState") == "not-found"; }));
+        Client again(system_bus_address);
+        EXPECT_EQ(again.send("orphaned", "echo", "[2]"), "[2]") << "it is remembered";
+}
+
 TEST_F(Units, NothingOfTheEnvironmentOrTheArgumentsIsInTheUnit) {
         manifest(
                 "secret",
