@@ -14,7 +14,7 @@
 #define DRAIN_USEC (10 * USEC_PER_SEC)
 /* After that, or when no plugin is left: the name's release, and answers that the bus has not taken yet. */
 #define FAREWELL_USEC (5 * USEC_PER_SEC)
-/* How often to look what is waited for. */
+/* How often to look what is waited for, and whether systemd wants a stop by now: it sends no second signal. */
 #define LOOK_USEC USEC_PER_SEC
 /* A machine that goes down waits no longer for a plugin that may take as long as it likes (timeouts.stop is 0). */
 #define STOP_MAX_USEC (30 * 60 * USEC_PER_SEC)
@@ -116,6 +116,7 @@ static void drained(void *userdata) {
                 return;
         if (job_matters(leave)) {
                 leave->last_question = true;
+                leave->own_unit = own_unit_free(leave->own_unit); /* what it is being asked may be answered already */
                 ask_systemd(leave);
         } else if (leave->step == LEAVE_RELEASING &&
                    host_n_sessions(leave->config.host) > 0) { /* loaded while the bus took the name back */
@@ -183,8 +184,7 @@ void leave_stop(Leave *leave) {
 
 /* -- the hand-over -- */
 
-static void look(Deadline *d) {
-        Leave *leave = leave_of(d, look);
+static void look(Leave *leave) {
         g_autofree char *waits_for = host_waits_for(leave->config.host);
 
         if (waits_for && g_strcmp0(waits_for, leave->waits_for) != 0) {
@@ -193,7 +193,15 @@ static void look(Deadline *d) {
         }
         g_free(leave->waits_for);
         leave->waits_for = g_steal_pointer(&waits_for);
-        deadline_arm(leave_deadlines(leave), d, LOOK_USEC);
+        deadline_arm(leave_deadlines(leave), &leave->look, LOOK_USEC);
+}
+
+static void look_again(Deadline *d) {
+        Leave *leave = leave_of(d, look);
+
+        if (!leave->job_known)
+                ask_systemd(leave);
+        look(leave);
 }
 
 static void end_waiting(Leave *leave) {
@@ -224,7 +232,7 @@ static void hand_over(Leave *leave, const char *status) {
         host_hold(config->host);
         if (!deadline_armed(&leave->drain))
                 deadline_arm(leave_deadlines(leave), &leave->drain, DRAIN_USEC);
-        look(&leave->look);
+        look(leave);
         drain(leave);
 }
 
@@ -237,9 +245,9 @@ static void job_answered(OwnJob job, void *userdata) {
                 leave_stop(leave);
                 return;
         }
-        if (!leave->idle && leave->exit_status != EXIT_FAILURE)
+        if (!leave->idle && leave->exit_status != EXIT_FAILURE && (job != OWN_JOB_UNKNOWN || leave->step == LEAVE_ASKING))
                 leave->exit_status = job == OWN_JOB_RESTART ? EXIT_SUCCESS : EX_TEMPFAIL;
-        leave->job_known = leave->last_question || job == OWN_JOB_UNKNOWN;
+        leave->job_known = leave->last_question;
         if (leave->step == LEAVE_ASKING) {
                 log_info("%s: handing over to the next plugind",
                          job == OWN_JOB_RESTART ? "systemd wants a restart" : "Not told by systemd to stop");
@@ -338,7 +346,7 @@ int leave_new(const LeaveConfig *config, Leave **ret) {
         Leave *leave = g_new0(Leave, 1);
 
         leave->config = *config;
-        leave->look.expired = look;
+        leave->look.expired = look_again;
         leave->drain.expired = drain_over;
         leave->farewell.expired = farewell_over;
         *ret = leave;
