@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Back-pressure. It may come and go with every message, so it costs nothing until a plugin really has something to say: only then its duplex is
- * paused, and only those that were go on afterwards, one after the other. Each is at the head of the line once, however many others there
- * are and however often the bus is full again at once.
+ * paused, and only those that were go on afterwards, one after the other: each has its turn, however many others there are and however often the
+ * bus is full again at once.
  */
 #include "host/session-private.h"
 
@@ -17,7 +17,6 @@ static int on_resume(sd_event_source *source, void *userdata) {
         if (!run)
                 return 0;
         list_unlink(&run->by_refused);
-        run->resumed = true;
         duplex_pause(run->duplex, false);
         resume_later(host);
         return 0;
@@ -46,11 +45,8 @@ bool session_may_tell(Session *session) {
         SessionRun *run = session->run;
 
         list_unlink(&run->by_refused);
-        if (host->paused && run->resumed)
-                list_prepend(&host->refused, &run->by_refused); /* somebody else was quicker */
-        else if (host->paused)
+        if (host->paused)
                 list_append(&host->refused, &run->by_refused);
-        run->resumed = false;
         return !host->paused;
 }
 

@@ -55,7 +55,6 @@ struct SessionRun {
         const char *stop_reason;
 
         ListNode by_refused; /* in Host.refused: it has something to say, and is paused with the host */
-        bool resumed;        /* it is its turn */
 };
 
 struct Host {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <random>
 #include <regex>
+#include <unistd.h>
 
 int64_t now_usec() {
         timespec now;
@@ -198,6 +199,11 @@ std::string Load::differences() {
         std::map<std::string, SessionInfo> now = sessions_of(client_);
         std::vector<std::string> lines;
         std::string text;
+
+        for (int i = 0; i < 10 && now.empty() && !kills_.empty(); i++) { /* the bus or systemd has not seen the kill yet */
+                usleep(20'000);
+                now = sessions_of(client_);
+        }
 
         for (const auto &[id, pid] : pids_) {
                 auto found = now.find(id);

@@ -62,7 +62,7 @@ class Crash : public ServiceTest {
 };
 
 TEST_F(Crash, AtAnyMomentUnderLoad) {
-        const unsigned n = repeat(25);
+        const unsigned n = repeat(20);
         std::mt19937 random(seed());
         std::uniform_int_distribution<useconds_t> soon(0, 250'000), at_once(0, 120'000);
         std::vector<double> times;

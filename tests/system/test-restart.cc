@@ -70,7 +70,7 @@ TEST_F(Restart, TheLoadNoticesWhatIsMissingAndWhatIsThereTwice) {
 }
 
 TEST_F(Restart, NobodyNoticesUnderLoad) {
-        const unsigned n = repeat(25);
+        const unsigned n = repeat(20);
         Load load(LoadPlan(), writer());
         int64_t longest = 0, began;
 
@@ -247,7 +247,7 @@ TEST_F(Restart, TheStoreHasWhatThereIsAndNoMore) {
         const std::string nothing = service.get("NFileDescriptorStore");
         auto stored = [&] { return atoi(service.get("NFileDescriptorStore").c_str()) - atoi(nothing.c_str()); };
 
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round < 2; round++) {
                 for (int i = 0; i < 5; i++) {
                         bad_plugin("stored-" + std::to_string(i));
                         load("stored-" + std::to_string(i));
