@@ -86,8 +86,7 @@ class Plugin {
 class HandOver : public Daemon {
       protected:
         void SetUp() override {
-                if (booted())
-                        GTEST_SKIP() << "not with the installed service: we are the service manager here";
+                NOT_INSTALLED("we are the service manager here");
                 Daemon::SetUp();
                 if (IsSkipped() || HasFatalFailure())
                         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The Debian packages of `./dev deb`, as a machine lives with them: installed, upgraded, removed, purged, and a plugin that comes as a package. */
 #include "fixture.h"
+#include "load.h"
 
 #include <algorithm>
 #include <atomic>
@@ -196,6 +197,7 @@ TEST_F(Package, AnUpgradeKeepsWhatIsLoadedAndFailsNobody) {
         Client client(system_bus_address);
         ASSERT_EQ(client.host("Load", "sa{sv}", "echo", 0).outcome(), "ok");
         ASSERT_EQ(client.send("echo", "echo", "[1]"), "[1]");
+        std::string plugin = client.get("echo", "MainPID");
         pid_t pid = service.pid();
         std::string listening = socket.get("InvocationID");
 
@@ -221,7 +223,34 @@ TEST_F(Package, AnUpgradeKeepsWhatIsLoadedAndFailsNobody) {
         EXPECT_EQ(service.get("ActiveState"), "active");
         EXPECT_NE(service.pid(), pid); /* it is the new one that runs */
         EXPECT_EQ(socket.get("InvocationID"), listening);
+        EXPECT_EQ(client.get("echo", "MainPID"), plugin);
         EXPECT_EQ(client.send("echo", "echo", "[2]"), "[2]");
+}
+
+/* Upgraded, and installed once more. */
+TEST_F(Package, AnUpgradeUnderLoadKeepsEveryPluginAndLosesNothing) {
+        LoadPlan plan;
+        plan.c = 6, plan.headers = plan.python = 1, plan.everything = plan.clangd = 0, plan.small = 3, plan.large = 2;
+        Load load(plan, [](const std::string &id, const std::string &json) { write_file("/etc/plugind/plugins.d/" + id + ".json", json); });
+
+        install();
+        std::string deb = repacked("99");
+        ASSERT_EQ(load.start(), "");
+        for (const char *hand_overs : { "1", "2" }) {
+                pid_t pid = service.pid();
+                install(deb);
+                EXPECT_NE(service.pid(), pid);
+                EXPECT_EQ(load.differences(), "");
+                EXPECT_EQ(Client(system_bus_address).get_host("HandOvers"), hand_overs);
+        }
+        LoadFigures figures = load.finish();
+        fprintf(stderr, "two upgrades: %s\n", figures.text().c_str());
+        EXPECT_EQ(figures.failed + figures.excused, 0u) << figures.wrong;
+        EXPECT_EQ(figures.lost + figures.doubles + figures.torn + figures.states, 0u) << figures.wrong;
+        EXPECT_EQ(figures.wrong, "");
+        EXPECT_GE(figures.calls, 100ul);
+        EXPECT_GE(figures.ticks, 100ul);
+        fs::remove_all("/etc/plugind");
 }
 
 TEST_F(Package, RemovedWhilePluginsRunItStopsThemAll) {
