@@ -178,9 +178,25 @@ static Store *lasting_store(const Daemon *daemon) {
         return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
 }
 
-/* The service manager whose bus this is. */
+/* Are we what a service manager has started, and not somebody below that? */
+static bool is_service(void) {
+        const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+        return pid && g_ascii_strtoll(pid, NULL, 10) == getpid();
+}
+
+/* The service manager whose bus this is. When that has only just been started, the manager that started us may come to it after us. */
 static bool systemd_is_here(Daemon *daemon) {
-        return sd_booted() > 0 && name_has_owner(daemon, "org.freedesktop.systemd1");
+        unsigned patience = is_service() ? 500 : 0;
+
+        if (sd_booted() <= 0)
+                return false;
+        while (!name_has_owner(daemon, "org.freedesktop.systemd1")) {
+                if (patience-- == 0)
+                        return false;
+                g_usleep(10 * 1000); /* nothing is served yet */
+        }
+        return true;
 }
 
 static int new_runtime(Daemon *daemon) {

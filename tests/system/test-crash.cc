@@ -144,13 +144,16 @@ TEST_F(Crash, TheBusIsStartedAgain) {
         ASSERT_EQ(client->session("x", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
         ASSERT_EQ(client->send("x", "echo", "[1]"), "[1]");
         const std::string pid = client->get("x", "MainPID");
-        const pid_t old = daemon();
 
-        ASSERT_EQ(run({ "systemctl", "restart", "dbus.service" }).status, 0);
-        ASSERT_TRUE(wait_gone(old));
-        client = std::make_unique<Client>(system_bus_address);
-        EXPECT_EQ(client->send("x", "echo", "[2]"), "[2]");
-        EXPECT_EQ(client->get("x", "MainPID"), pid);
+        for (int n = 2; n < 6; n++) { /* systemd may come to it before us, or after */
+                const pid_t old = daemon();
+                const std::string text = "[" + std::to_string(n) + "]";
+                ASSERT_EQ(run({ "systemctl", "restart", "dbus.service" }).status, 0);
+                ASSERT_TRUE(wait_gone(old));
+                client = std::make_unique<Client>(system_bus_address);
+                EXPECT_EQ(client->send("x", "echo", text), text);
+                EXPECT_EQ(client->get("x", "MainPID"), pid);
+        }
         client->match("member='Notification'");
         EXPECT_EQ(client->send("x", "flood", "{\"count\": 1}"), "{\"sent\": 1}");
         client->catch_up();
