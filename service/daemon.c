@@ -14,6 +14,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+/* How long to wait for systemd on a bus that has just been started, and how often to look. */
+#define SYSTEMD_WAIT_USEC (10 * USEC_PER_SEC)
+#define SYSTEMD_LOOK_USEC (20 * USEC_PER_MSEC)
+
 struct Daemon {
         DaemonConfig config;
         char *state_dir;
@@ -185,16 +189,18 @@ static bool is_service(void) {
         return pid && g_ascii_strtoll(pid, NULL, 10) == getpid();
 }
 
-/* The service manager whose bus this is. When that has only just been started, the manager that started us may come to it after us. */
+/* The service manager whose bus this is. Where a bus has just been started we may be on it sooner than systemd, which has to be there for what it
+ * kept, and for what is to be sandboxed: our own connection may have started a user's bus. */
 static bool systemd_is_here(Daemon *daemon) {
-        unsigned patience = is_service() ? 500 : 0;
+        bool wanted = daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
+        uint64_t patience = wanted && (is_service() || store_epoch(daemon->store) > 1) ? SYSTEMD_WAIT_USEC : 0;
 
         if (sd_booted() <= 0)
                 return false;
-        while (!name_has_owner(daemon, "org.freedesktop.systemd1")) {
-                if (patience-- == 0)
+        for (; !name_has_owner(daemon, "org.freedesktop.systemd1"); patience -= MIN(patience, SYSTEMD_LOOK_USEC)) {
+                if (patience == 0)
                         return false;
-                g_usleep(10 * 1000); /* nothing is served yet */
+                g_usleep(SYSTEMD_LOOK_USEC);
         }
         return true;
 }
