@@ -14,6 +14,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+/* How long to wait for systemd on a bus that has just been started, and how often to look. */
+#define SYSTEMD_WAIT_USEC (10 * USEC_PER_SEC)
+#define SYSTEMD_LOOK_USEC (20 * USEC_PER_MSEC)
+
 struct Daemon {
         DaemonConfig config;
         char *state_dir;
@@ -178,9 +182,19 @@ static Store *lasting_store(const Daemon *daemon) {
         return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
 }
 
-/* The service manager whose bus this is. */
+/* The service manager whose bus this is. Where a bus was restarted we may be on it sooner than systemd, which has to be there for what it kept. */
 static bool systemd_is_here(Daemon *daemon) {
-        return sd_booted() > 0 && name_has_owner(daemon, "org.freedesktop.systemd1");
+        bool expected = store_epoch(daemon->store) > 1 && daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
+        uint64_t patience = expected ? SYSTEMD_WAIT_USEC : 0;
+
+        if (sd_booted() <= 0)
+                return false;
+        for (; !name_has_owner(daemon, "org.freedesktop.systemd1"); patience -= MIN(patience, SYSTEMD_LOOK_USEC)) {
+                if (patience == 0)
+                        return false;
+                g_usleep(SYSTEMD_LOOK_USEC);
+        }
+        return true;
 }
 
 static int new_runtime(Daemon *daemon) {

@@ -71,7 +71,6 @@ struct Host {
         bool held, left;        /* host_hold(), host_leave() */
         List touched;           /* of Session.by_touched */
         sd_event_source *flush; /* writes them */
-        uint64_t next_serial;
         List refused;            /* of SessionRun.by_refused */
         sd_event_source *resume; /* lets them go on */
         sd_event_source *reaper; /* removes sessions that were unloaded */

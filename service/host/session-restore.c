@@ -225,7 +225,6 @@ static int make_session(Host *host, const char *id, Reader *reader, Session **re
 }
 
 static void restore_properties(Session *session, Reader *reader) {
-        session->serial = read_number(reader, "serial", UINT64_MAX);
         session->unbound = read_flag(reader, "unbound");
         session->desired_active = read_flag(reader, "desiredActive");
         session->state_changed_at = read_number(reader, "stateChangedAt", UINT64_MAX);
@@ -433,7 +432,7 @@ int session_restore(Host *host, const char *id, JsonRange text, HostFindCaller f
         Session *session;
         int r;
 
-        if (json_check(text, &reader.object, &fault) < 0 || json_type(reader.object) != JSON_OBJECT ||
+        if (json_check_around(text, &reader.object, &fault) < 0 || json_type(reader.object) != JSON_OBJECT ||
             !json_find(reader.object, "state", &value) || !state_from_json(value, &state))
                 return plugind_error_set(error, PLUGIND_ERROR_FAILED, "what was kept of it is no state of a session");
         r = make_session(host, id, &reader, &session, error);

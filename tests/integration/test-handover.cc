@@ -86,8 +86,7 @@ class Plugin {
 class HandOver : public Daemon {
       protected:
         void SetUp() override {
-                if (booted())
-                        GTEST_SKIP() << "not with the installed service: we are the service manager here";
+                NOT_INSTALLED("we are the service manager here");
                 Daemon::SetUp();
                 if (IsSkipped() || HasFatalFailure())
                         return;
@@ -534,6 +533,39 @@ TEST_P(HandOver, WithoutDescriptorsThePluginIsLostAndTheRestIsNot) {
         next();
         EXPECT_EQ(client.get_host("HandOvers"), "0");
         EXPECT_EQ(client.get_host("Sessions"), "1"); /* as after a reboot */
+}
+
+/* As a GDBusProxy does, which has not heard yet that the name has no owner any more. The bus is held, so that the call and the release of the name
+ * are on their way at the same time; which one it takes first is its choice. */
+TEST_P(HandOver, WhoCallsItsUniqueNameIsAnswered) {
+        begin();
+        for (int attempt = 0; attempt < 20; attempt++) {
+                Client client(address());
+                std::string outcome, owner = client.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                         "GetNameOwner", "s", "org.plugind1")
+                                                     .text;
+                auto answered = [](sd_bus_message *reply, void *userdata, sd_bus_error *) {
+                        const sd_bus_error *error = sd_bus_message_get_error(reply);
+
+                        *static_cast<std::string *>(userdata) = error ? error->message : "ok";
+                        return 0;
+                };
+
+                kill(private_bus_pid(bus), SIGSTOP);
+                daemon.signal(SIGTERM);
+                bool told = store->wait_told("STOPPING=1");
+                EXPECT_GE(sd_bus_call_method_async(client.get(), nullptr, owner.c_str(), "/org/plugind1", "org.plugind1.Host",
+                                                   "ListSessions", answered, &outcome, "a{sv}", 0),
+                          0);
+                kill(private_bus_pid(bus), SIGCONT);
+                EXPECT_TRUE(told) << daemon.output();
+                EXPECT_TRUE(client.wait([&] { return !outcome.empty(); }));
+                EXPECT_EQ(outcome, "ok") << "attempt " << attempt;
+                EXPECT_EQ(exit_status(), EX_TEMPFAIL) << daemon.output();
+                next();
+                if (HasFailure())
+                        break;
+        }
 }
 
 TEST_P(HandOver, ADirectConnectionEndsWhenAllIsAnswered) {

@@ -104,4 +104,14 @@ TEST_F(Leaving, AnInterruptEndsAHandOver) {
         EXPECT_EQ(left_in_time(), "");
 }
 
+/* Which takes the names of callers along, and nothing of plugins. */
+TEST_F(Leaving, ALostBusIsNoLostPlugin) {
+        client->signals.clear();
+        kill(booted_bus_pid(), SIGKILL);
+        EXPECT_TRUE(client->poll([&] { return service.pid() > 0 && service.pid() != daemon && service.get("SubState") == "running"; }));
+        client.reset();
+        client = std::make_unique<Client>(system_bus_address);
+        expect_next();
+}
+
 } // namespace

@@ -30,20 +30,33 @@ class OwnUnitTest : public testing::Test {
         void TearDown() override {
                 if (!booted())
                         return;
-                systemctl({ "kill", "--signal=KILL", name });
-                systemctl({ "stop", name });
-                systemctl({ "reset-failed", name });
+                EXPECT_TRUE(end());
                 fs::remove_all(folder);
+        }
+
+        /* It takes no SIGTERM, and may be about to start once more: nothing of it is queued any more, then it is killed, then forgotten. */
+        bool end() const {
+                for (int64_t end = g_get_monotonic_time() + (int64_t) patience_usec; g_get_monotonic_time() < end; usleep(1'000)) {
+                        systemctl({ "stop", "--no-block", name });
+                        systemctl({ "kill", "--signal=KILL", name });
+                        systemctl({ "reset-failed", name });
+                        if (output({ "show", "--value", "-p", "LoadState", name }).out == "not-found\n")
+                                return true;
+                }
+                return false;
         }
 
         std::string program() const {
                 return build_path("tests/system/own-unit-says");
         }
-        int systemctl(std::vector<std::string> line) const {
+        Outcome output(std::vector<std::string> line) const {
                 line.insert(line.begin(), "systemctl");
                 if (user)
                         line.insert(line.begin() + 1, "--user");
-                return (user ? run_as_user(line) : run(line)).status;
+                return user ? run_as_user(line) : run(line);
+        }
+        int systemctl(const std::vector<std::string> &line) const {
+                return output(line).status;
         }
         int start(const std::vector<std::string> &more = {}) const {
                 std::vector<std::string> line = { "systemd-run", "--quiet", "--service-type=notify", std::string("--unit=") + name };

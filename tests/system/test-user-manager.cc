@@ -63,6 +63,35 @@ TEST_F(UserManager, TheBusStartsItAndItsPluginsAreUnitsInASandbox) {
         EXPECT_EQ(units(), "");
 }
 
+TEST_F(UserManager, PluginsLiveThroughARestartAndAKill) {
+        bad_plugin("lives", "mcp");
+        ASSERT_EQ(ctl({ "load", "lives" }).status, 0);
+        ASSERT_EQ(ctl({ "send", "lives", "echo", "[0]" }).out, "[0]\n");
+        std::string unit = run_as_user({ "systemctl", "--user", "list-units", "--plain", "--no-legend", "plugind-strict-lives-*.service" })
+                                   .out;
+        unit = unit.substr(0, unit.find(' '));
+        std::string pid = show(unit, "MainPID");
+        ASSERT_NE(pid, "0\n");
+
+        Outcome outcome = run_as_user({ "systemctl", "--user", "restart", "plugind.service" });
+        ASSERT_EQ(outcome.status, 0) << outcome.err;
+        outcome = ctl({ "send", "lives", "echo", "[1]" });
+        EXPECT_EQ(outcome.out, "[1]\n") << outcome.err;
+        EXPECT_EQ(show(unit, "MainPID"), pid);
+
+        std::string daemon = show("plugind.service", "MainPID");
+        outcome = run_as_user({ "systemctl", "--user", "kill", "--signal=KILL", "--kill-who=main", "plugind.service" });
+        ASSERT_EQ(outcome.status, 0) << outcome.err;
+        for (int i = 0; i < 500 && (show("plugind.service", "MainPID") == daemon || show("plugind.service", "ActiveState") != "active\n");
+             i++)
+                usleep(20'000);
+        outcome = ctl({ "send", "lives", "echo", "[2]" });
+        EXPECT_EQ(outcome.out, "[2]\n") << outcome.err;
+        EXPECT_EQ(show(unit, "MainPID"), pid);
+        outcome = ctl({ "status", "lives" });
+        EXPECT_NE(outcome.out.find("2 hand-overs (this session: 2)"), std::string::npos) << outcome.out;
+}
+
 TEST_F(UserManager, EndsAreTold) {
         bad_plugin("ends", "jsonrpc", "good", "\"restart\": {\"policy\": \"never\"}");
         ASSERT_EQ(ctl({ "load", "ends" }).status, 0);

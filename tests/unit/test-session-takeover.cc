@@ -235,6 +235,33 @@ TEST_P(SessionTakeover, SubscriptionsOfMcpGoOn) {
         EXPECT_NE((expect("resources/unsubscribe") + expect("resources/unsubscribe")).find("demo://2"), std::string::npos);
 }
 
+/* As deep as a message, a manifest and a configuration may be: what is kept of the session has them inside. */
+TEST_P(SessionTakeover, WhatIsNestedDeeplyGoesOn) {
+        auto nested = [](int levels) { return std::string((size_t) levels, '[') + std::string((size_t) levels, ']'); };
+        LoadOptions options{};
+        PlugindError error{};
+        Session *session;
+        std::string configuration = "{\"a\":" + nested(JSON_DEPTH_MAX - 1) + "}",
+                    manifest = R"({"manifestVersion":1,"command":"/bin/true","dialect":"mcp","activation":"boot","mcp":{"era":"legacy"}})",
+                    answered = greeting;
+
+        answered.insert(answered.find("{}") + 1, "\"x\":" + nested(JSON_DEPTH_MAX - 3)); /* in an answer, its result, its capabilities */
+        options.source = "mcp";
+        options.manifest = manifest.c_str();
+        options.configuration = configuration.c_str();
+        options.caller = alice;
+        ASSERT_EQ(host_load(host, &options, &session, &error), 0) << error.message;
+        turn();
+        answer(expect("initialize"), answered);
+        expect("notifications/initialized");
+        ASSERT_EQ(session->state, SESSION_ACTIVE);
+
+        session = take_over("mcp", GetParam());
+        EXPECT_STREQ(session->greeting, answered.c_str());
+        EXPECT_STREQ(session->configuration, configuration.c_str());
+        EXPECT_EQ(ask(session, alice, "initialize", "{}"), answered);
+}
+
 TEST_P(SessionTakeover, WhoLeavesMeanwhileHoldsNothing) {
         Session *session = load_mcp("legacy");
 
