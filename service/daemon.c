@@ -182,10 +182,18 @@ static Store *lasting_store(const Daemon *daemon) {
         return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
 }
 
-/* The service manager whose bus this is. Where a bus was restarted we may be on it sooner than systemd, which has to be there for what it kept. */
+/* Are we what a service manager has started, and not somebody below that? */
+static bool is_service(void) {
+        const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+        return pid && g_ascii_strtoll(pid, NULL, 10) == getpid();
+}
+
+/* The service manager whose bus this is. Where a bus has just been started we may be on it sooner than systemd, which has to be there for what it
+ * kept, and for what is to be sandboxed: our own connection may have started a user's bus. */
 static bool systemd_is_here(Daemon *daemon) {
-        bool expected = store_epoch(daemon->store) > 1 && daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
-        uint64_t patience = expected ? SYSTEMD_WAIT_USEC : 0;
+        bool wanted = daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
+        uint64_t patience = wanted && (is_service() || store_epoch(daemon->store) > 1) ? SYSTEMD_WAIT_USEC : 0;
 
         if (sd_booted() <= 0)
                 return false;

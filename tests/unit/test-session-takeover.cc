@@ -2,8 +2,7 @@
 /* A plugin that runs on while one host leaves, in order or killed, and another takes it over: what its dialect knew goes on with it. The fd store
  * is played by the test, as is the runtime; arena, texts and all else are real. */
 #include "host-fixture.h"
-
-#include <map>
+#include "played-store.h"
 
 extern "C" {
 #include "host/session-private.h"
@@ -12,9 +11,6 @@ extern "C" {
 int __real_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out);
 int __wrap_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out);
 }
-
-/* Pair number -> the host's ends. */
-static std::map<unsigned, std::pair<int, int>> stored;
 
 int __wrap_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out) {
         auto found = stored.find(number);
@@ -88,11 +84,7 @@ class SessionTakeover : public HostTest, public testing::WithParamInterface<bool
 
         void TearDown() override {
                 HostTest::TearDown();
-                for (const auto &[number, fds] : stored) {
-                        ::close(fds.first);
-                        ::close(fds.second);
-                }
-                stored.clear();
+                forget_stored();
         }
 
         void leave(bool killed) override {
