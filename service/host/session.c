@@ -9,6 +9,8 @@
 #include <time.h>
 
 #define BIT(state) (1u << (state))
+/* Of a failure's message, in characters: a plugin may have worded it, and everybody is told. */
+#define FAILURE_MESSAGE_MAX 1000
 
 static const struct {
         const char *name;
@@ -155,6 +157,14 @@ void session_remember(Session *session) {
                            });
 }
 
+static char *failure_message(const char *message) {
+        const char *end = message;
+
+        for (unsigned n = 0; *end && n < FAILURE_MESSAGE_MAX; n++)
+                end = g_utf8_next_char(end);
+        return *end ? g_strdup_printf("%.*s ...", (int) (end - message), message) : g_strdup(message);
+}
+
 void session_set_failure(Session *session, const char *stage, const PlugindError *error, const UnitExit *exit) {
         SessionFailure *failure = &session->failure;
 
@@ -162,7 +172,7 @@ void session_set_failure(Session *session, const char *stage, const PlugindError
         g_free(failure->result);
         *failure = (SessionFailure){ .exit_status = -1 };
         if (error) {
-                failure->message = g_strdup(error->message);
+                failure->message = failure_message(error->message);
                 failure->stage = stage;
                 failure->code = error->code;
                 failure->error = plugind_error_code_name(error->code);

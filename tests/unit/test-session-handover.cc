@@ -256,3 +256,51 @@ TEST_F(SessionHandover, AnyTextIsSurvived) {
                         state_now(session);
         }
 }
+
+/* It is a property of the session, is logged, and is written with the rest whenever anything changes. */
+TEST_F(SessionHandover, AFailureIsToldInAThousandCharacters) {
+        Session *session = load("rude",
+                                R"({"manifestVersion":1,"command":"/bin/true","dialect":"plugind","activation":"boot","restart":"never"})");
+        std::string said;
+
+        for (int i = 0; i < 20000; i++)
+                said += "\xc3\xa9";
+        turn();
+        process(0)->line();
+        process(0)->say(R"({"jsonrpc":"2.0","id":1099511627777,"error":{"code":1,"message":")" + said + R"("}})");
+        turn();
+        ASSERT_TRUE(session->failure.message);
+        EXPECT_EQ(g_utf8_strlen(session->failure.message, -1), 1004) << session->failure.message;
+        EXPECT_TRUE(g_utf8_validate(session->failure.message, -1, nullptr));
+        EXPECT_LT(state("rude").size(), 4000u);
+        process(0)->exit(CLD_KILLED, 15);
+}
+
+/* Nor does what comes of it, in any state and with any kind of plugin. */
+TEST_F(SessionHandover, AnyStateIsSurvived) {
+        const std::string kinds[] = { manifest(R"(,"activation":"boot","restart":{"delay":5})"),
+                                      R"({"manifestVersion":1,"type":"external","dialect":"jsonrpc"})" };
+        const std::string more[] = { "", R"("unloading":"unloaded",)", R"("startAgain":true,"desiredActive":true,)",
+                                     R"("run":{"giveUp":true,"connected":true,"slot":0,"pair":1,"framing":"lines"},)" };
+
+        for (const std::string &kind : kinds)
+                for (const std::string &extra : more)
+                        for (SessionState from = SESSION_INACTIVE; from < _SESSION_STATE_MAX; from = (SessionState) (from + 1)) {
+                                g_autofree char *text = g_strdup_printf(R"({%s"manifest":%s,"owner":1000,"state":"%s","unbound":true})",
+                                                                        extra.c_str(), kind.c_str(), session_state_to_string(from));
+                                PlugindError error{};
+
+                                SCOPED_TRACE(text);
+                                hand_over([&](Host *next) {
+                                        (void) session_restore(
+                                                next, "any", JSON_RANGE(text),
+                                                [](const char *, uid_t, void *) { return static_cast<Caller *>(nullptr); }, nullptr,
+                                                &error);
+                                });
+                                plugind_error_clear(&error);
+                                turn();
+                                Session *session = host_find(host, "any");
+                                if (session)
+                                        state_now(session);
+                        }
+}
