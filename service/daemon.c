@@ -182,10 +182,18 @@ static Store *lasting_store(const Daemon *daemon) {
         return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
 }
 
-/* The service manager whose bus this is. Where a bus was restarted we may be on it sooner than systemd, which has to be there for what it kept. */
+/* Are we what a service manager has started, and not somebody below that? */
+static bool is_service(void) {
+        const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+        return pid && g_ascii_strtoll(pid, NULL, 10) == getpid();
+}
+
+/* The service manager whose bus this is. Where a bus has just been started we may be on it sooner than systemd, which has to be there for what it
+ * kept, and for what is to be sandboxed: our own connection may have started a user's bus. */
 static bool systemd_is_here(Daemon *daemon) {
-        bool expected = store_epoch(daemon->store) > 1 && daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
-        uint64_t patience = expected ? SYSTEMD_WAIT_USEC : 0;
+        bool wanted = daemon->config.runtime != RUNTIME_LOCAL && daemon->config.runtime != RUNTIME_NONE;
+        uint64_t patience = wanted && (is_service() || store_epoch(daemon->store) > 1) ? SYSTEMD_WAIT_USEC : 0;
 
         if (sd_booted() <= 0)
                 return false;
@@ -462,15 +470,15 @@ static int take_name(Daemon *daemon) {
 static void count_taken_over(Session *session, void *userdata) {
         unsigned *n = userdata;
 
-        *n += session->hand_overs > 0;
+        *n += session->state == SESSION_ACTIVE; /* the loop does not run yet: nothing else is active */
 }
 
 static void tell_ready(Daemon *daemon) {
         g_autoptr(GString) text = g_string_new(NULL);
-        unsigned n = 0;
+        unsigned n = 0, n_sessions = host_n_sessions(daemon->host);
 
         host_foreach(daemon->host, count_taken_over, &n);
-        g_string_printf(text, "%u plugins loaded", host_n_sessions(daemon->host));
+        g_string_printf(text, "%u %s loaded", n_sessions, n_sessions == 1 ? "plugin" : "plugins");
         if (store_epoch(daemon->store) > 1)
                 g_string_append_printf(text, ", %u taken over", n);
         (void) sd_notify(false, "READY=1");

@@ -14,6 +14,8 @@
 #define DRAIN_USEC (10 * USEC_PER_SEC)
 /* After that, or when no plugin is left: the name's release, and answers that the bus has not taken yet. */
 #define FAREWELL_USEC (5 * USEC_PER_SEC)
+/* From the name's release on: who calls our unique name (as GDBusProxy does) may not have heard of it yet. */
+#define LINGER_USEC (50 * USEC_PER_MSEC)
 /* How often to look what is waited for, and whether systemd wants a stop by now: it sends no second signal. */
 #define LOOK_USEC USEC_PER_SEC
 /* A machine that goes down waits no longer for a plugin that may take as long as it likes (timeouts.stop is 0). */
@@ -45,6 +47,7 @@ struct Leave {
         char *waits_for; /* as was told last */
         Deadline look;
         Deadline drain;
+        Deadline linger;
         Deadline farewell;
 };
 
@@ -132,8 +135,14 @@ static int name_released(sd_bus_message *message, void *userdata, sd_bus_error *
         leave->named = false;
         leave->releasing = false;
         if (leave->draining)
-                bus_when_drained(leave->config.bus, drained, leave);
+                deadline_arm(leave_deadlines(leave), &leave->linger, LINGER_USEC);
         return 0;
+}
+
+static void lingered(Deadline *d) {
+        Leave *leave = leave_of(d, linger);
+
+        bus_when_drained(leave->config.bus, drained, leave);
 }
 
 /* From the release on, callers queue in the bus until somebody has the name again; what came before it is answered. */
@@ -169,6 +178,7 @@ static void stop_plugins(Leave *leave) {
         leave->own_unit = own_unit_free(leave->own_unit);
         deadline_disarm(leave_deadlines(leave), &leave->look);
         deadline_disarm(leave_deadlines(leave), &leave->drain);
+        deadline_disarm(leave_deadlines(leave), &leave->linger);
         deadline_disarm(leave_deadlines(leave), &leave->farewell);
         bus_stop_listening(leave->config.bus);
         tell_stopping(leave);
@@ -348,6 +358,7 @@ int leave_new(const LeaveConfig *config, Leave **ret) {
         leave->config = *config;
         leave->look.expired = look_again;
         leave->drain.expired = drain_over;
+        leave->linger.expired = lingered;
         leave->farewell.expired = farewell_over;
         *ret = leave;
         return 0;
@@ -359,6 +370,7 @@ Leave *leave_free(Leave *leave) {
         own_unit_free(leave->own_unit);
         deadline_disarm(leave_deadlines(leave), &leave->look);
         deadline_disarm(leave_deadlines(leave), &leave->drain);
+        deadline_disarm(leave_deadlines(leave), &leave->linger);
         deadline_disarm(leave_deadlines(leave), &leave->farewell);
         g_free(leave->waits_for);
         g_free(leave);

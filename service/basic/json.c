@@ -15,18 +15,19 @@
 typedef struct Scan {
         const uint8_t *start, *end;
         JsonFault *fault;
+        unsigned depth_max;
 } Scan;
 
 /* Which containers are open: a set bit is an object. */
 typedef struct Nesting {
         unsigned depth;
-        uint64_t objects[JSON_DEPTH_MAX / 64];
+        uint64_t objects[(JSON_DEPTH_MAX + JSON_DEPTH_AROUND) / 64];
 } Nesting;
 
 static inline Scan scan_of(JsonRange text, JsonFault *fault) {
         const uint8_t *start = (const uint8_t *) (text.data ?: "");
 
-        return (Scan){ start, start + text.size, fault };
+        return (Scan){ start, start + text.size, fault, JSON_DEPTH_MAX };
 }
 
 static __attribute__((cold, noinline)) const uint8_t *refuse(const Scan *scan, const uint8_t *at, const char *what) {
@@ -292,7 +293,7 @@ static const uint8_t *scan_value(const Scan *scan, const uint8_t *p) {
                 if (*p == '{' || *p == '[') {
                         bool object = *p == '{';
 
-                        if (nesting.depth >= JSON_DEPTH_MAX)
+                        if (nesting.depth >= scan->depth_max)
                                 return refuse(scan, p, "nested deeper than " G_STRINGIFY(JSON_DEPTH_MAX) " levels");
                         p = skip_space(p + 1, scan->end);
                         if (p < scan->end && *p == (object ? '}' : ']'))
@@ -325,20 +326,32 @@ int json_scan_value(JsonRange text, size_t *position, JsonRange *ret, JsonFault 
         return 0;
 }
 
-int json_check(JsonRange text, JsonRange *ret, JsonFault *fault) {
-        Scan scan = scan_of(text, fault);
-        const uint8_t *start = skip_space(scan.start, scan.end), *end = scan_value(&scan, start), *rest;
+static int check(const Scan *scan, JsonRange *ret) {
+        const uint8_t *start = skip_space(scan->start, scan->end), *end = scan_value(scan, start), *rest;
 
         if (!end)
                 return -EBADMSG;
-        rest = skip_space(end, scan.end);
-        if (rest < scan.end) {
-                refuse(&scan, rest, *rest == 0 ? "a NUL byte" : "something behind the value");
+        rest = skip_space(end, scan->end);
+        if (rest < scan->end) {
+                refuse(scan, rest, *rest == 0 ? "a NUL byte" : "something behind the value");
                 return -EBADMSG;
         }
         if (ret)
                 *ret = (JsonRange){ (const char *) start, (size_t) (end - start) };
         return 0;
+}
+
+int json_check(JsonRange text, JsonRange *ret, JsonFault *fault) {
+        Scan scan = scan_of(text, fault);
+
+        return check(&scan, ret);
+}
+
+int json_check_around(JsonRange text, JsonRange *ret, JsonFault *fault) {
+        Scan scan = scan_of(text, fault);
+
+        scan.depth_max += JSON_DEPTH_AROUND;
+        return check(&scan, ret);
 }
 
 JsonType json_type(JsonRange value) {

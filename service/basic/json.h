@@ -13,6 +13,8 @@
 
 /* Deeper nesting is refused: json-glib, node and python recurse. Python's json gives up at 1,000. */
 #define JSON_DEPTH_MAX 512
+/* So much more has a text of our own around what may be as deep as that. */
+#define JSON_DEPTH_AROUND 64
 
 /* Bytes inside somebody else's buffer; data NULL: absent. Not NUL-terminated. */
 typedef struct JsonRange {
@@ -42,6 +44,8 @@ typedef struct JsonFault {
 /* Checks that TEXT is exactly one JSON value with optional white space around it: 0 or -EBADMSG (and *fault).
  * *ret (may be NULL) is the value without that white space. */
 int json_check(JsonRange text, JsonRange *ret, JsonFault *fault);
+/* The same for a text that we have written ourselves, JSON_DEPTH_AROUND levels deeper. */
+int json_check_around(JsonRange text, JsonRange *ret, JsonFault *fault);
 
 /* Scans the value that begins at TEXT.data + *POSITION (white space before it is skipped), checking it whole, and
  * moves *POSITION behind it. */

@@ -103,6 +103,18 @@ DialectVerdict dialect_refuse(DialectOutgoing *message, PlugindErrorCode code, c
         return DIALECT_REFUSE;
 }
 
+char *dialect_keep_greeting(JsonRange answer) {
+        return answer.size <= DIALECT_GREETING_MAX ? dialect_dup(answer) : NULL;
+}
+
+DialectVerdict dialect_answer_greeting(DialectOutgoing *message, const char *kept) {
+        if (!kept)
+                return dialect_refuse(message, PLUGIND_ERROR_LIMITS_EXCEEDED, "what the server answers to \"%s\" has more than %d bytes",
+                                      message->method, DIALECT_GREETING_MAX);
+        message->answer = g_string_new(kept);
+        return DIALECT_ANSWER;
+}
+
 DialectVerdict dialect_swallow(DialectOutgoing *message) {
         if (message->id > 0)
                 message->answer = g_string_new("null");

@@ -14,6 +14,10 @@
 #define DIALECT_SUBSCRIPTIONS_MAX 1024 /* per caller */
 #define DIALECT_DOCUMENTS_MAX 4096     /* per caller */
 
+/* A plugin's answer to the greeting is kept for callers who greet it themselves, and with all else that is handed over, up to what a
+ * Send carries. */
+#define DIALECT_GREETING_MAX (1024 * 1024)
+
 /* json_find() for a value of any type: false if it is no object or absent. */
 bool dialect_member(JsonRange object, const char *key, JsonRange *ret);
 
@@ -34,6 +38,11 @@ int dialect_answer_identity(const char *method, const char *where, JsonRange obj
 
 /* Reports that a request of the greeting failed. A lost connection is not reported: the session knows. */
 void dialect_greeting_error(Dialect *d, const char *method, const PlugindError *error);
+
+/* Newly allocated; NULL if ANSWER is larger than DIALECT_GREETING_MAX. */
+char *dialect_keep_greeting(JsonRange answer);
+/* What a caller's greeting METHOD is answered; KEPT: as dialect_keep_greeting() has returned it. */
+DialectVerdict dialect_answer_greeting(DialectOutgoing *message, const char *kept);
 
 /* The request or notification cannot even be queued. */
 void dialect_greeting_unsent(Dialect *d, const char *method, int r);

@@ -260,10 +260,8 @@ DialectVerdict lsp_outgoing(Dialect *d, DialectOutgoing *message) {
         lsp_resume(l);
         if (entry)
                 return dialect_refuse_reserved(message, entry);
-        if (g_str_equal(message->method, "initialize") && l->greeting) {
-                message->answer = g_string_new(l->greeting);
-                return DIALECT_ANSWER;
-        }
+        if (g_str_equal(message->method, "initialize"))
+                return dialect_answer_greeting(message, l->greeting);
         if (g_str_equal(message->method, "initialized"))
                 return dialect_swallow(message);
         if (g_str_equal(message->method, "window/workDoneProgress/cancel"))

@@ -116,7 +116,7 @@ int lsp_restore(Dialect *d, JsonRange state, bool connected) {
         if (r >= 0)
                 r = dialect_state_object(state, "greeting", &l->greeting);
         if (r >= 0 && connected) {
-                r = greeted && l->greeting ? restore_callers(l, state) : -EBADMSG;
+                r = greeted ? restore_callers(l, state) : -EBADMSG;
                 l->greeted = true;
         }
         if (r < 0)

@@ -97,7 +97,7 @@ static void initialize_answered(Dialect *d, JsonRange result, const PlugindError
         if (r < 0)
                 return dialect_greeting_unsent(d, "initialized", r);
         g_free(l->greeting);
-        l->greeting = dialect_dup(result);
+        l->greeting = dialect_keep_greeting(result);
         l->greeted = true;
         dialect_changed(d);
         d->peer->greeted(d->userdata, &(DialectGreeting){ .answer = result, .name = name, .version = version });

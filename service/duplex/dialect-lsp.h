@@ -26,7 +26,7 @@ typedef struct Lsp {
         char *folders;                /* JSON: of workspace/workspaceFolders */
         char *initialization_options; /* JSON, or NULL */
         size_t message_max;
-        char *greeting; /* the result of initialize; NULL: none yet */
+        char *greeting; /* the result of initialize; NULL: none yet, or too large to be kept */
         bool greeted;   /* this connection is */
 
         GHashTable *writers; /* URI -> LspCaller */

@@ -132,10 +132,8 @@ static DialectVerdict judge_legacy(Mcp *m, DialectOutgoing *message) {
                 return mcp_unsubscribe(m, message);
         if (g_str_equal(message->method, "logging/setLevel"))
                 return mcp_set_level(m, message);
-        if (g_str_equal(message->method, "initialize") && m->greeting) {
-                message->answer = g_string_new(m->greeting);
-                return DIALECT_ANSWER;
-        }
+        if (g_str_equal(message->method, "initialize"))
+                return dialect_answer_greeting(message, m->greeting);
         if (g_str_equal(message->method, "notifications/initialized"))
                 return dialect_swallow(message);
         if (g_str_equal(message->method, "server/discover")) /* old servers may not answer it at all */

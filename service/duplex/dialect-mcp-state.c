@@ -159,7 +159,7 @@ static int restore_greeting(Mcp *m, JsonRange state, bool connected) {
                 m->era = era;
         if (!connected)
                 return 0;
-        if (!greeted || era == MCP_UNKNOWN || era != m->era || (era == MCP_LEGACY && !m->greeting))
+        if (!greeted || era == MCP_UNKNOWN || era != m->era)
                 return -EBADMSG;
         m->greeted = m->decided = true;
         return 0;

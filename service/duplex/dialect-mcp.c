@@ -198,7 +198,7 @@ static void initialized(Mcp *m, JsonRange answer) {
         if (r < 0)
                 return dialect_greeting_unsent(&m->dialect, "notifications/initialized", r);
         g_free(m->greeting);
-        m->greeting = dialect_dup(answer);
+        m->greeting = dialect_keep_greeting(answer);
         succeed(m, MCP_LEGACY, answer, name, version);
 }
 

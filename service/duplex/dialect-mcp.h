@@ -62,7 +62,7 @@ typedef struct Mcp {
         McpStep discover, initialize;
         char *refusal;    /* why initialize was refused */
         Deadline silence; /* armed while an answer decides between the eras */
-        char *greeting;   /* legacy: the result of initialize */
+        char *greeting;   /* legacy: the result of initialize; NULL: too large to be kept */
 
         /* sharing */
         GHashTable *tracked;      /* by id */

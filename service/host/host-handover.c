@@ -76,49 +76,30 @@ void session_forget(Session *session) {
 
 /* -- and out of it -- */
 
-typedef struct Kept {
-        char *id;
-        JsonRange text;
-        uint64_t serial;
-} Kept;
+typedef struct Restoring {
+        Host *host;
+        HostFindCaller find_caller;
+        void *userdata;
+        GPtrArray *lost; /* keys */
+} Restoring;
 
-static void kept_clear(void *kept) {
-        g_free(((Kept *) kept)->id);
+static void restore(const char *key, const char *text, size_t size, void *userdata) {
+        _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
+        const char *id = key + strlen(SESSION_KEY_PREFIX);
+        Restoring *restoring = userdata;
+
+        if (session_restore(restoring->host, id, (JsonRange){ text, size }, restoring->find_caller, restoring->userdata, &error) >= 0)
+                return;
+        log_warning("Session \"%s\" cannot go on as it was: %s", id, error.message);
+        g_ptr_array_add(restoring->lost, g_strdup(key));
 }
 
-static void collect(const char *key, const char *text, size_t size, void *userdata) {
-        Kept kept = { .id = g_strdup(key + strlen(SESSION_KEY_PREFIX)), .text = { text, size } };
-        JsonRange serial;
-
-        if (json_check(kept.text, NULL, NULL) >= 0 && json_type(kept.text) == JSON_OBJECT && json_find(kept.text, "serial", &serial))
-                (void) json_get_uint64(serial, &kept.serial);
-        g_array_append_val((GArray *) userdata, kept);
-}
-
-static int compare_serials(gconstpointer a, gconstpointer b) {
-        const Kept *x = a, *y = b;
-
-        return (x->serial > y->serial) - (x->serial < y->serial);
-}
-
-/* What cannot be restored is loaded as after a reboot, if it is remembered. */
+/* In the order in which they were loaded, as the store has it. What cannot be restored is loaded as after a reboot, if it is remembered. */
 void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
-        g_autoptr(GArray) kept = g_array_new(FALSE, FALSE, sizeof(Kept));
         g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
+        Restoring restoring = { host, find_caller, userdata, lost };
 
-        g_array_set_clear_func(kept, kept_clear);
-        store_foreach(host->config.store, SESSION_KEY_PREFIX, collect, kept);
-        g_array_sort(kept, compare_serials);
-        for (unsigned i = 0; i < kept->len; i++) {
-                _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
-                const Kept *k = &g_array_index(kept, Kept, i);
-
-                host->next_serial = MAX(host->next_serial, k->serial);
-                if (session_restore(host, k->id, k->text, find_caller, userdata, &error) >= 0)
-                        continue;
-                log_warning("Session \"%s\" cannot go on as it was: %s", k->id, error.message);
-                g_ptr_array_add(lost, session_key(k->id));
-        }
+        store_foreach(host->config.store, SESSION_KEY_PREFIX, restore, &restoring);
         for (unsigned i = 0; i < lost->len; i++)
                 store_remove(host->config.store, lost->pdata[i]);
         host_reload_running(host);
@@ -149,13 +130,17 @@ void session_release(Session *session) {
                 run->unit->runtime->ops->unit_hold(run->unit, false);
 }
 
+int host_ends_endless(PlugindError *error) {
+        return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, "plugind restarts, which ends what has no end of its own");
+}
+
 void host_hold(Host *host) {
         host->held = true;
         list_foreach(node, &host->order) {
                 _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
                 Session *session = list_entry(node, Session, by_host);
 
-                plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "plugind restarts, which ends what has no end of its own");
+                (void) host_ends_endless(&error);
                 session_give_up_requests(session, true, &error);
                 session_hold(session);
         }

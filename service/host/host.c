@@ -170,7 +170,6 @@ int host_add_session(Host *host, const char *id, const char *source, Manifest *m
         }
         session->charge = charge;
         session->owner = owner;
-        session->serial = ++host->next_serial;
         g_hash_table_insert(host->sessions, session->id, session);
         list_append(&host->order, &session->by_host);
         session_touch(session);

@@ -225,7 +225,6 @@ static int make_session(Host *host, const char *id, Reader *reader, Session **re
 }
 
 static void restore_properties(Session *session, Reader *reader) {
-        session->serial = read_number(reader, "serial", UINT64_MAX);
         session->unbound = read_flag(reader, "unbound");
         session->desired_active = read_flag(reader, "desiredActive");
         session->state_changed_at = read_number(reader, "stateChangedAt", UINT64_MAX);
@@ -246,7 +245,7 @@ static void restore_attachment(Session *session, Reader *reader, HostFindCaller 
         uid_t uid = (uid_t) read_number(reader, "uid", UINT32_MAX);
         g_autofree char *name = read_text(reader, "caller");
         g_auto(GStrv) methods = read_methods(reader);
-        Caller *caller = name ? find_caller(name, uid, userdata) : NULL;
+        Caller *caller = name && !reader->bad ? find_caller(name, uid, userdata) : NULL; /* without its uid it would be root */
         Attachment *attachment;
 
         if (!caller)
@@ -383,6 +382,7 @@ static int take_over(Session *session, Reader *outer, Reader *reader, unsigned p
 
 /* As if it had failed just now, or, when it was only starting, as if it had never begun. */
 static void begin_again(Session *session, const PlugindError *error) {
+        session_drop_pair(session);
         if (error)
                 session_fail(session, "run", "connection-lost", error, NULL);
         else
@@ -433,7 +433,7 @@ int session_restore(Host *host, const char *id, JsonRange text, HostFindCaller f
         Session *session;
         int r;
 
-        if (json_check(text, &reader.object, &fault) < 0 || json_type(reader.object) != JSON_OBJECT ||
+        if (json_check_around(text, &reader.object, &fault) < 0 || json_type(reader.object) != JSON_OBJECT ||
             !json_find(reader.object, "state", &value) || !state_from_json(value, &state))
                 return plugind_error_set(error, PLUGIND_ERROR_FAILED, "what was kept of it is no state of a session");
         r = make_session(host, id, &reader, &session, error);

@@ -201,7 +201,6 @@ static void add_dialect(GString *json, const Session *session) {
 
 void session_state_append(GString *json, Session *session) {
         g_string_append_c(json, '{');
-        add_number(json, "serial", session->serial);
         add_number(json, "owner", session->owner);
         add_manifest(json, session);
         add_flag(json, "unbound", session->unbound);

@@ -116,7 +116,6 @@ struct Session {
         bool unloading;
         ListNode by_leaving;       /* in Host.leaving, while unloading */
         ListNode by_touched;       /* in Host.touched, until the store has what changed */
-        uint64_t serial;           /* of loading */
         uid_t owner;               /* who pays for it */
         List unloads;              /* who is to be told, see host-unload.c */
         const char *unload_reason; /* of SessionRemoved */

@@ -525,14 +525,52 @@ TEST_P(HandOver, WithoutDescriptorsThePluginIsLostAndTheRestIsNot) {
         Plugin second;
         second.connect(client, "x");
         hand_over();
+        next();
+        EXPECT_NE(daemon.output().find("is ready, 1 plugin loaded, 1 taken over\n"), std::string::npos) << daemon.output();
+        hand_over();
         store->drop("arena");
         next();
+        EXPECT_NE(daemon.output().find("is ready, 1 plugin loaded, 0 taken over\n"), std::string::npos) << daemon.output();
         EXPECT_EQ(client.get("x", "ReportedState"), "connecting");
         hand_over();
+        EXPECT_EQ(pairs(), 0u);
         store->drop("");
         next();
         EXPECT_EQ(client.get_host("HandOvers"), "0");
         EXPECT_EQ(client.get_host("Sessions"), "1"); /* as after a reboot */
+}
+
+/* As a GDBusProxy does, which has not heard yet that the name has no owner any more. The bus is held, so that the call and the release of the name
+ * are on their way at the same time; which one it takes first is its choice. */
+TEST_P(HandOver, WhoCallsItsUniqueNameIsAnswered) {
+        begin();
+        for (int attempt = 0; attempt < 20; attempt++) {
+                Client client(address());
+                std::string outcome, owner = client.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                         "GetNameOwner", "s", "org.plugind1")
+                                                     .text;
+                auto answered = [](sd_bus_message *reply, void *userdata, sd_bus_error *) {
+                        const sd_bus_error *error = sd_bus_message_get_error(reply);
+
+                        *static_cast<std::string *>(userdata) = error ? error->message : "ok";
+                        return 0;
+                };
+
+                kill(private_bus_pid(bus), SIGSTOP);
+                daemon.signal(SIGTERM);
+                bool told = store->wait_told("STOPPING=1");
+                EXPECT_GE(sd_bus_call_method_async(client.get(), nullptr, owner.c_str(), "/org/plugind1", "org.plugind1.Host",
+                                                   "ListSessions", answered, &outcome, "a{sv}", 0),
+                          0);
+                kill(private_bus_pid(bus), SIGCONT);
+                EXPECT_TRUE(told) << daemon.output();
+                EXPECT_TRUE(client.wait([&] { return !outcome.empty(); }));
+                EXPECT_EQ(outcome, "ok") << "attempt " << attempt;
+                EXPECT_EQ(exit_status(), EX_TEMPFAIL) << daemon.output();
+                next();
+                if (HasFailure())
+                        break;
+        }
 }
 
 TEST_P(HandOver, ADirectConnectionEndsWhenAllIsAnswered) {

@@ -137,6 +137,29 @@ TEST_F(Crash, InEveryOtherWay) {
         expect_only_what_is_promised(figures, n);
 }
 
+/* Callers are gone with it, plugins are not. */
+TEST_F(Crash, TheBusIsStartedAgain) {
+        bad_plugin("x");
+        ASSERT_EQ(client->host("Load", "sa{sv}", "x", 0).outcome(), "ok");
+        ASSERT_EQ(client->session("x", "Subscribe", "asa{sv}", 0, 0).outcome(), "ok");
+        ASSERT_EQ(client->send("x", "echo", "[1]"), "[1]");
+        const std::string pid = client->get("x", "MainPID");
+
+        for (int n = 2; n < 6; n++) { /* systemd may come to it before us, or after */
+                const pid_t old = daemon();
+                const std::string text = "[" + std::to_string(n) + "]";
+                ASSERT_EQ(run({ "systemctl", "restart", "dbus.service" }).status, 0);
+                ASSERT_TRUE(wait_gone(old));
+                client = std::make_unique<Client>(system_bus_address);
+                EXPECT_EQ(client->send("x", "echo", text), text);
+                EXPECT_EQ(client->get("x", "MainPID"), pid);
+        }
+        client->match("member='Notification'");
+        EXPECT_EQ(client->send("x", "flood", "{\"count\": 1}"), "{\"sent\": 1}");
+        client->catch_up();
+        EXPECT_TRUE(client->signals.empty()) << "it was somebody else who subscribed";
+}
+
 /* It is started a thousand times if need be. */
 TEST_F(Crash, ManyInARowUseNothingUp) {
         bad_plugin("x");

@@ -6,9 +6,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
+
+namespace fs = std::filesystem;
 
 #define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
@@ -36,6 +40,19 @@ class Restart : public ServiceTest {
                 for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at++)
                         n++;
                 return n;
+        }
+        /* What the daemon has open, and what its memory that survives takes. */
+        std::pair<size_t, size_t> held() {
+                size_t n = 0, bytes = 0;
+
+                for (const auto &entry : fs::directory_iterator("/proc/" + std::to_string(service.pid()) + "/fd")) {
+                        struct stat st;
+                        std::error_code error;
+                        n++;
+                        if (fs::read_symlink(entry, error).string().rfind("/memfd:", 0) == 0 && stat(entry.path().c_str(), &st) == 0)
+                                bytes += (size_t) st.st_blocks * 512;
+                }
+                return { n, bytes };
         }
         static void expect_nothing_wrong(const LoadFigures &figures) {
                 EXPECT_EQ(figures.failed, 0u) << figures.wrong;
@@ -76,6 +93,9 @@ TEST_F(Restart, NobodyNoticesUnderLoad) {
 
         ASSERT_EQ(load.start(), "");
         usleep(500'000); /* under way */
+        ASSERT_TRUE(service.restart());
+        const std::string stored = service.get("NFileDescriptorStore");
+        const auto [open, bytes] = held();
         began = now_usec();
         for (unsigned i = 0; i < n; i++) {
                 const int64_t start = now_usec();
@@ -88,6 +108,12 @@ TEST_F(Restart, NobodyNoticesUnderLoad) {
         fprintf(stderr, "%u restarts in %.1f s (the longest %.2f s): %s\n", n, (double) took / 1e6, (double) longest / 1e6,
                 figures.text().c_str());
         expect_nothing_wrong(figures);
+        EXPECT_EQ(service.get("NFileDescriptorStore"), stored);
+        const auto [open_after, bytes_after] = held();
+        fprintf(stderr, "descriptors: %zu, then %zu; memory that survives: %zu KiB, then %zu KiB\n", open, open_after, bytes / 1024,
+                bytes_after / 1024);
+        EXPECT_LE(open_after, open + 5);
+        EXPECT_LE(bytes_after, 2 * bytes + 32 * 1024 * 1024);
         EXPECT_GE(figures.calls, 10ul * n);
         EXPECT_GE(figures.large, n);
         EXPECT_GE(figures.ticks, 10ul * n);
@@ -241,6 +267,143 @@ TEST_F(Restart, TimersAndCountersGoOn) {
         EXPECT_LE(when["idle"], 5.3);
         client->send("counts", "crash");
         EXPECT_TRUE(client->wait_property("counts", "ReportedState", "errored")) << "the third of three";
+}
+
+/* With a daemon that waits for something: a Send that nobody answers before its own time is over. */
+class Drain : public Restart {
+      protected:
+        void SetUp() override {
+                Restart::SetUp();
+                if (IsSkipped() || HasFatalFailure())
+                        return;
+                bad_plugin("long");
+                load("long");
+        }
+        void begins(const char *verb) {
+                pending_ = client->session_async("long", "Send", "ssa{sv}", "never", "", 1, "timeout-usec", "t", (uint64_t) 2'000'000);
+                ASSERT_TRUE(client->wait_property("long", "InFlight", "1"));
+                ASSERT_EQ(run({ "systemctl", verb, "--no-block", "plugind.service" }).status, 0);
+                ASSERT_TRUE(client->poll([&] { return service.get("StatusText").find("long") != std::string::npos; }));
+        }
+        void ends(const char *with = "org.plugind1.Error.RequestTimedOut") {
+                ASSERT_TRUE(client->wait(pending_));
+                EXPECT_EQ(pending_->error, with);
+        }
+
+      private:
+        Client::Pending pending_;
+};
+
+TEST_F(Drain, APluginThatDiesMeanwhileIsNotWaitedFor) {
+        bad_plugin("dies");
+        load("dies");
+        client->match_session("dies");
+        const std::string pid = client->get("dies", "MainPID");
+        Client::Pending lost = client->session_async("dies", "Send", "ssa{sv}", "never", "", 0);
+        ASSERT_TRUE(client->wait_property("dies", "InFlight", "1"));
+
+        begins("restart");
+        const int64_t start = now_usec();
+        ASSERT_EQ(::kill((pid_t) std::stoi(pid), SIGKILL), 0);
+        ASSERT_TRUE(client->wait(lost));
+        EXPECT_EQ(lost->error, "org.plugind1.Error.ConnectionLost");
+        EXPECT_LE(now_usec() - start, 1'500'000) << "it is lost, whatever else is waited for";
+        ends();
+        auto ended = client->take("Ended");
+        ASSERT_TRUE(ended) << "by the next daemon";
+        EXPECT_EQ(ended->text, "killed, 9");
+        EXPECT_EQ(client->send("dies", "echo", "[1]"), "[1]");
+        EXPECT_EQ(client->get("dies", "Restarts"), "1");
+}
+
+TEST_F(Drain, APluginThatIsStartingHasItsCallAnswered) {
+        bad_plugin("slow", "plugind", "slow\", \"1000");
+        bad_plugin("slower", "plugind", "slow\", \"3500");
+        for (const char *id : { "slow", "slower" })
+                ASSERT_EQ(client->host("Load", "sa{sv}", id, 0).outcome(), "ok");
+        Client::Pending call = client->session_async("slow", "Send", "ssa{sv}", "echo", "[1]", 0);
+        ASSERT_EQ(client->session("slower", "SetActiveState", "sa{sv}", "active", 0).outcome(), "ok");
+        begins("restart");
+        ASSERT_TRUE(client->wait(call));
+        EXPECT_EQ(call->text, "[1]") << call->outcome();
+        const std::string pid = client->send("slow", "info");
+        ends();
+        EXPECT_TRUE(client->wait_property("slow", "ReportedState", "active"));
+        EXPECT_TRUE(client->wait_property("slower", "ReportedState", "active"));
+        EXPECT_EQ(client->get("slower", "ErrorMessage"), "") << "it was nobody's fault";
+        EXPECT_EQ(client->send("slow", "echo", "[2]"), "[2]");
+        EXPECT_EQ(populated_plugin_units(), 3);
+}
+
+TEST_F(Drain, AStopThatComesMeanwhileIsAStop) {
+        begins("restart");
+        ASSERT_TRUE(service.stop());
+        ends("org.plugind1.Error.ConnectionLost");
+        EXPECT_EQ(left_in_time(), "");
+        EXPECT_EQ(service.get("ActiveState"), "inactive");
+        EXPECT_EQ(service.get("NFileDescriptorStore"), "0");
+}
+
+TEST_F(Restart, AStopOfAPluginGoesOn) {
+        bad_plugin("stubborn", "plugind", "stubborn", "\"timeouts\": {\"stop\": 3}");
+        load("stubborn");
+        client->match_session("stubborn");
+        const int64_t start = now_usec();
+        ASSERT_EQ(client->session("stubborn", "SetActiveState", "sa{sv}", "inactive", 0).outcome(), "ok");
+        ASSERT_TRUE(service.restart());
+        EXPECT_TRUE(client->wait_property("stubborn", "ReportedState", "inactive"));
+        EXPECT_LE(now_usec() - start, 8'000'000);
+        EXPECT_TRUE(client->poll([] { return leftovers().empty(); })) << leftovers();
+}
+
+/* What does not fit into the store is started again, and nothing waits for it for ever. */
+TEST_F(Restart, AStoreThatIsFull) {
+        service.configure({}, {}, { "FileDescriptorStoreMax=10" });
+        ASSERT_TRUE(service.restart());
+        for (int i = 0; i < 6; i++) {
+                bad_plugin("full-" + std::to_string(i));
+                load("full-" + std::to_string(i));
+        }
+        const auto before = sessions_of(*client);
+        ASSERT_TRUE(service.restart());
+        unsigned kept = 0;
+        for (const auto &[id, info] : before) {
+                EXPECT_EQ(client->send(id, "echo", "[1]"), "[1]") << id;
+                kept += sessions_of(*client)[id].pid == info.pid;
+        }
+        EXPECT_GE(kept, 1u);
+        EXPECT_LT(kept, 6u);
+        EXPECT_TRUE(client->poll([] { return populated_plugin_units() == 6; })) << leftovers();
+}
+
+TEST_F(Restart, AUsersOwnDaemonDoesTheSame) {
+        auto ctl = [](const std::vector<std::string> &words) {
+                std::vector<std::string> line = { "pluginctl", "--user" };
+                line.insert(line.end(), words.begin(), words.end());
+                const Outcome outcome = run_as_user(line);
+                return outcome.out + outcome.err;
+        };
+        auto pid = [] {
+                return run_as_user({ "busctl", "--user", "get-property", "org.plugind1", session_path("echo"), "org.plugind1.Session",
+                                     "MainPID" })
+                        .out;
+        };
+
+        ASSERT_TRUE(start_user_manager());
+        ASSERT_EQ(run_as_user({ "systemctl", "--user", "start", "plugind.socket", "plugind.service" }).status, 0);
+        EXPECT_EQ(ctl({ "load", "echo" }), "echo\n");
+        EXPECT_CONTAINS(ctl({ "send", "echo", "echo", "[1]" }), "[1]");
+        const std::string before = pid();
+        EXPECT_CONTAINS(before, "u ");
+        for (int i = 0; i < 3; i++) {
+                ASSERT_EQ(run_as_user({ "systemctl", "--user", i == 1 ? "kill" : "restart", i == 1 ? "-sKILL" : "-q", "plugind.service" })
+                                  .status,
+                          0);
+                EXPECT_CONTAINS(ctl({ "send", "echo", "echo", "[2]" }), "[2]");
+                EXPECT_EQ(pid(), before);
+        }
+        ctl({ "unload", "echo" });
+        EXPECT_EQ(run_as_user({ "systemctl", "--user", "stop", "plugind.service", "plugind.socket" }).status, 0);
 }
 
 TEST_F(Restart, TheStoreHasWhatThereIsAndNoMore) {

@@ -273,6 +273,24 @@ TEST(HandoverLsp, DocumentsOfCallersThatNobodyKnowsAreClosed) {
         EXPECT_EQ(third.take(), Lines{ "! textDocument/didClose {\"textDocument\":{\"uri\":\"file:///a\"}}" });
 }
 
+/* All that is kept is written anew whenever anything of it changes: not what a plugin can make as large as it likes. */
+TEST(HandoverBounds, AGreetingThatIsTooLargeIsNotKept) {
+        const string large = "{\"protocolVersion\":\"2025-06-18\",\"serverInfo\":{\"name\":\"Old\"},\"capabilities\":{\"x\":\"" +
+                             string(DIALECT_GREETING_MAX, 'x') + "\"}}";
+
+        for (const DialectOps *ops : { &dialect_lsp, &dialect_mcp }) {
+                Side before(ops, "legacy"), after(ops, "legacy");
+
+                before.connect();
+                before.answer("initialize", large);
+                EXPECT_LT(before.save().size(), 1000u);
+                ASSERT_EQ(after.restore(before.save(), true), 0);
+                auto out = after.send(after.alice, 1, "initialize", "{}");
+                EXPECT_EQ(out.verdict, DIALECT_REFUSE);
+                EXPECT_EQ(out.message, "what the server answers to \"initialize\" has more than 1048576 bytes");
+        }
+}
+
 TEST(HandoverBounds, AreThoseOfCallers) {
         const struct {
                 const DialectOps *ops;

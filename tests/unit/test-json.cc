@@ -175,6 +175,11 @@ TEST(Json, DepthIsBounded) {
 
         EXPECT_EQ(check(deep), "ok");
         EXPECT_EQ(check("[" + deep + "]"), std::to_string(JSON_DEPTH_MAX) + " nested deeper than 512 levels");
+        for (int i = 0; i < JSON_DEPTH_AROUND; i++)
+                deep = "[" + deep + "]";
+        EXPECT_EQ(json_check_around(JSON_RANGE(deep.c_str()), nullptr, nullptr), 0);
+        deep = "[" + deep + "]";
+        EXPECT_EQ(json_check_around(JSON_RANGE(deep.c_str()), nullptr, nullptr), -EBADMSG);
         for (int i = 0; i < JSON_DEPTH_MAX / 2; i++)
                 objects += "{\"a\":[";
         for (int i = 0; i < JSON_DEPTH_MAX / 2; i++)

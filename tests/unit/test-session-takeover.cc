@@ -2,8 +2,7 @@
 /* A plugin that runs on while one host leaves, in order or killed, and another takes it over: what its dialect knew goes on with it. The fd store
  * is played by the test, as is the runtime; arena, texts and all else are real. */
 #include "host-fixture.h"
-
-#include <map>
+#include "played-store.h"
 
 extern "C" {
 #include "host/session-private.h"
@@ -12,9 +11,6 @@ extern "C" {
 int __real_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out);
 int __wrap_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out);
 }
-
-/* Pair number -> the host's ends. */
-static std::map<unsigned, std::pair<int, int>> stored;
 
 int __wrap_store_take_pair(Store *store, unsigned number, int *ret_in, int *ret_out) {
         auto found = stored.find(number);
@@ -88,11 +84,7 @@ class SessionTakeover : public HostTest, public testing::WithParamInterface<bool
 
         void TearDown() override {
                 HostTest::TearDown();
-                for (const auto &[number, fds] : stored) {
-                        ::close(fds.first);
-                        ::close(fds.second);
-                }
-                stored.clear();
+                forget_stored();
         }
 
         void leave(bool killed) override {
@@ -243,6 +235,33 @@ TEST_P(SessionTakeover, SubscriptionsOfMcpGoOn) {
         EXPECT_NE((expect("resources/unsubscribe") + expect("resources/unsubscribe")).find("demo://2"), std::string::npos);
 }
 
+/* As deep as a message, a manifest and a configuration may be: what is kept of the session has them inside. */
+TEST_P(SessionTakeover, WhatIsNestedDeeplyGoesOn) {
+        auto nested = [](int levels) { return std::string((size_t) levels, '[') + std::string((size_t) levels, ']'); };
+        LoadOptions options{};
+        PlugindError error{};
+        Session *session;
+        std::string configuration = "{\"a\":" + nested(JSON_DEPTH_MAX - 1) + "}",
+                    manifest = R"({"manifestVersion":1,"command":"/bin/true","dialect":"mcp","activation":"boot","mcp":{"era":"legacy"}})",
+                    answered = greeting;
+
+        answered.insert(answered.find("{}") + 1, "\"x\":" + nested(JSON_DEPTH_MAX - 3)); /* in an answer, its result, its capabilities */
+        options.source = "mcp";
+        options.manifest = manifest.c_str();
+        options.configuration = configuration.c_str();
+        options.caller = alice;
+        ASSERT_EQ(host_load(host, &options, &session, &error), 0) << error.message;
+        turn();
+        answer(expect("initialize"), answered);
+        expect("notifications/initialized");
+        ASSERT_EQ(session->state, SESSION_ACTIVE);
+
+        session = take_over("mcp", GetParam());
+        EXPECT_STREQ(session->greeting, answered.c_str());
+        EXPECT_STREQ(session->configuration, configuration.c_str());
+        EXPECT_EQ(ask(session, alice, "initialize", "{}"), answered);
+}
+
 TEST_P(SessionTakeover, WhoLeavesMeanwhileHoldsNothing) {
         Session *session = load_mcp("legacy");
 
@@ -310,6 +329,20 @@ TEST_P(SessionTakeover, AListenIsCancelledAndCanBegin) {
         send(session, alice, "subscriptions/listen", "{}", &again, "7");
         turn();
         EXPECT_NE(id_of(expect("subscriptions/listen")), id_of(asked));
+}
+
+/* It would keep the daemon for all the time that there is. */
+TEST_F(SessionTakeover, AListenThatComesWhileItLeavesIsNotWaitedFor) {
+        Session *session = load_mcp("modern");
+        Sent listen;
+
+        host_hold(host);
+        send(session, alice, "subscriptions/listen", "{}", &listen, "7");
+        EXPECT_TRUE(listen.done);
+        EXPECT_EQ(listen.code, PLUGIND_ERROR_CONNECTION_LOST);
+        g_autofree char *waits = host_waits_for(host);
+        EXPECT_FALSE(waits);
+        call(session, bob, "tools/list", "{}", "[]");
 }
 
 /* It ended while nobody was there: the next run is told what callers hold. */
