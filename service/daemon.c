@@ -470,15 +470,15 @@ static int take_name(Daemon *daemon) {
 static void count_taken_over(Session *session, void *userdata) {
         unsigned *n = userdata;
 
-        *n += session->hand_overs > 0;
+        *n += session->state == SESSION_ACTIVE; /* the loop does not run yet: nothing else is active */
 }
 
 static void tell_ready(Daemon *daemon) {
         g_autoptr(GString) text = g_string_new(NULL);
-        unsigned n = 0;
+        unsigned n = 0, n_sessions = host_n_sessions(daemon->host);
 
         host_foreach(daemon->host, count_taken_over, &n);
-        g_string_printf(text, "%u plugins loaded", host_n_sessions(daemon->host));
+        g_string_printf(text, "%u %s loaded", n_sessions, n_sessions == 1 ? "plugin" : "plugins");
         if (store_epoch(daemon->store) > 1)
                 g_string_append_printf(text, ", %u taken over", n);
         (void) sd_notify(false, "READY=1");

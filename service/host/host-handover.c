@@ -130,13 +130,17 @@ void session_release(Session *session) {
                 run->unit->runtime->ops->unit_hold(run->unit, false);
 }
 
+int host_ends_endless(PlugindError *error) {
+        return plugind_error_set(error, PLUGIND_ERROR_CONNECTION_LOST, "plugind restarts, which ends what has no end of its own");
+}
+
 void host_hold(Host *host) {
         host->held = true;
         list_foreach(node, &host->order) {
                 _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
                 Session *session = list_entry(node, Session, by_host);
 
-                plugind_error_set(&error, PLUGIND_ERROR_CONNECTION_LOST, "plugind restarts, which ends what has no end of its own");
+                (void) host_ends_endless(&error);
                 session_give_up_requests(session, true, &error);
                 session_hold(session);
         }

@@ -277,12 +277,15 @@ static int request_forward(Request *request, DialectOutgoing *outgoing, PlugindE
                 session_touch(session);
                 deadline_disarm(request_deadlines(request), &request->deadline);
         }
-        r = duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing));
+        r = request->endless && session->host->held
+                    ? host_ends_endless(error)
+                    : duplex_failed(duplex_request(session->run->duplex, request->id, outgoing->method, outgoing_params(outgoing)), session,
+                                    error);
         if (r < 0 && request->tracked && session->dialect->ops->finished) {
                 request->tracked = false;
                 session->dialect->ops->finished(session->dialect, request->id, (JsonRange){});
         }
-        return duplex_failed(r, session, error);
+        return r;
 }
 
 /* Writes the request, or answers it in the plugin's stead. On failure *error is set and REQUEST still there. */

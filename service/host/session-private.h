@@ -68,9 +68,9 @@ struct Host {
         Quota *quota;
         GRand *random;
         bool paused, stopping;
-        bool held, left;        /* host_hold(), host_leave() */
-        List touched;           /* of Session.by_touched */
-        sd_event_source *flush; /* writes them */
+        bool held, left;         /* host_hold(), host_leave() */
+        List touched;            /* of Session.by_touched */
+        sd_event_source *flush;  /* writes them */
         List refused;            /* of SessionRun.by_refused */
         sd_event_source *resume; /* lets them go on */
         sd_event_source *reaper; /* removes sessions that were unloaded */
@@ -199,6 +199,8 @@ void host_handover_done(Host *host);
 void session_touch(Session *session);
 /* It is unloaded. */
 void session_forget(Session *session);
+/* What every Send without an end is answered once the host is held. */
+int host_ends_endless(PlugindError *error);
 /* What happens to its plugin is for the next daemon to find; and no longer. */
 void session_hold(Session *session);
 void session_release(Session *session);

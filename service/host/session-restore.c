@@ -245,7 +245,7 @@ static void restore_attachment(Session *session, Reader *reader, HostFindCaller 
         uid_t uid = (uid_t) read_number(reader, "uid", UINT32_MAX);
         g_autofree char *name = read_text(reader, "caller");
         g_auto(GStrv) methods = read_methods(reader);
-        Caller *caller = name ? find_caller(name, uid, userdata) : NULL;
+        Caller *caller = name && !reader->bad ? find_caller(name, uid, userdata) : NULL; /* without its uid it would be root */
         Attachment *attachment;
 
         if (!caller)
@@ -382,6 +382,7 @@ static int take_over(Session *session, Reader *outer, Reader *reader, unsigned p
 
 /* As if it had failed just now, or, when it was only starting, as if it had never begun. */
 static void begin_again(Session *session, const PlugindError *error) {
+        session_drop_pair(session);
         if (error)
                 session_fail(session, "run", "connection-lost", error, NULL);
         else

@@ -581,7 +581,6 @@ void session_go_on_stopping(Session *session) {
 void session_start_over(Session *session) {
         if (!session_supervised(session)) {
                 session->state = SESSION_CONNECTING; /* it has to come again */
-                session_drop_pair(session);
                 return;
         }
         session_transition(session, SESSION_RESTARTING, "hand-over");

@@ -297,7 +297,8 @@ static Runtime *systemd_runtime_free(Runtime *base) {
                 systemd_unit_destroy(unit->data);
         }
         systemd_calls_free(runtime->calls);
-        (void) sd_bus_flush(runtime->bus); /* what was told to end does */
+        if (!runtime->keeping) /* what was told to end does; else a bus that has not taken our last messages by now would keep us here */
+                (void) sd_bus_flush(runtime->bus);
         g_hash_table_unref(runtime->units);
         g_ptr_array_unref(runtime->left);
         sd_bus_slot_unref(runtime->job_removed);

@@ -525,10 +525,15 @@ TEST_P(HandOver, WithoutDescriptorsThePluginIsLostAndTheRestIsNot) {
         Plugin second;
         second.connect(client, "x");
         hand_over();
+        next();
+        EXPECT_NE(daemon.output().find("is ready, 1 plugin loaded, 1 taken over\n"), std::string::npos) << daemon.output();
+        hand_over();
         store->drop("arena");
         next();
+        EXPECT_NE(daemon.output().find("is ready, 1 plugin loaded, 0 taken over\n"), std::string::npos) << daemon.output();
         EXPECT_EQ(client.get("x", "ReportedState"), "connecting");
         hand_over();
+        EXPECT_EQ(pairs(), 0u);
         store->drop("");
         next();
         EXPECT_EQ(client.get_host("HandOvers"), "0");

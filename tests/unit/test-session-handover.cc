@@ -165,6 +165,28 @@ TEST_F(SessionHandover, ABoundSessionEndsWithItsCaller) {
         until([&] { return !host_find(host, "bound"); });
 }
 
+TEST_F(SessionHandover, ACallerOfNoUidIsNotTakenForRoot) {
+        std::string text;
+        size_t at;
+
+        ASSERT_EQ(session_subscribe(load("x", manifest()), alice, nullptr, nullptr), 0);
+        text = state("x");
+        at = text.find("\"uid\":");
+        ASSERT_NE(at, std::string::npos) << text;
+        text.insert(at + 6, "99999999999999");
+        hand_over([&](Host *next) {
+                EXPECT_EQ(session_restore(
+                                  next, "x", JSON_RANGE(text.c_str()),
+                                  [](const char *, uid_t uid, void *caller) {
+                                          ADD_FAILURE() << "uid " << uid;
+                                          return static_cast<Caller *>(caller);
+                                  },
+                                  alice, nullptr),
+                          0);
+        });
+        EXPECT_TRUE(list_empty(&host_find(host, "x")->attachments));
+}
+
 TEST_F(SessionHandover, SessionsKeepTheirOrder) {
         std::string order;
 

@@ -331,6 +331,20 @@ TEST_P(SessionTakeover, AListenIsCancelledAndCanBegin) {
         EXPECT_NE(id_of(expect("subscriptions/listen")), id_of(asked));
 }
 
+/* It would keep the daemon for all the time that there is. */
+TEST_F(SessionTakeover, AListenThatComesWhileItLeavesIsNotWaitedFor) {
+        Session *session = load_mcp("modern");
+        Sent listen;
+
+        host_hold(host);
+        send(session, alice, "subscriptions/listen", "{}", &listen, "7");
+        EXPECT_TRUE(listen.done);
+        EXPECT_EQ(listen.code, PLUGIND_ERROR_CONNECTION_LOST);
+        g_autofree char *waits = host_waits_for(host);
+        EXPECT_FALSE(waits);
+        call(session, bob, "tools/list", "{}", "[]");
+}
+
 /* It ended while nobody was there: the next run is told what callers hold. */
 TEST_P(SessionTakeover, WhatCallersHoldIsSaidAgainToTheNextRun) {
         Session *session = load_mcp("legacy");
