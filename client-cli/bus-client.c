@@ -193,9 +193,10 @@ uint64_t ctl_timeout(const Ctl *ctl, uint64_t timeout_usec) {
         return ctl->timeout_usec > 0 ? ctl->timeout_usec : timeout_usec;
 }
 
+/* Not 0: of a time-out sd_bus_process() would say then that there was nothing to be done, and we would wait for more. */
 static int keep_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         *(sd_bus_message **) userdata = sd_bus_message_ref(reply);
-        return 0;
+        return 1;
 }
 
 int ctl_ask(Ctl *ctl, sd_bus_message *message, uint64_t timeout_usec, sd_bus_error *error, sd_bus_message **reply) {
@@ -376,7 +377,7 @@ static int batch_answered(sd_bus_message *reply, void *userdata, sd_bus_error *r
         call->batch->n_pending--;
         if (sd_bus_message_is_method_error(reply, NULL))
                 batch_result(call->batch, ctl_report(call->batch->ctl, call->id, sd_bus_message_get_error(reply), 0));
-        return 0;
+        return 1; /* as keep_reply() */
 }
 
 static int batch_send(BatchCall *call, const char *member, uint64_t timeout_usec, FillCall fill, void *userdata) {

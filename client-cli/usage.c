@@ -74,7 +74,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
                 *question->answer = value; /* what it does not account is UINT64_MAX, which is USAGE_UNKNOWN */
         question->query->n_pending--;
         proceed(question->query);
-        return 0;
+        return 1; /* a time-out is something, too: usage_get() is to look whether that was all */
 }
 
 static int ask(Question *question) {

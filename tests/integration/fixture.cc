@@ -82,10 +82,12 @@ bool Plugind::start(const std::vector<std::string> &arguments, const std::map<st
                 argv.push_back(argument.data());
         argv.push_back(nullptr);
         store_ = store;
-        if (!store)
-                notify_ = notify_socket_new(notify_name);
-        else
+        if (store)
                 store->begin();
+        else {
+                notify_ = notify_socket_new(notify_name);
+                more["FDSTORE"] = "0";
+        }
         more["NOTIFY_SOCKET"] = store ? store->address() : notify_name;
         if (listening >= 0) {
                 fds.push_back(listening);

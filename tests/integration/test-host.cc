@@ -188,7 +188,8 @@ TEST_P(Host, Properties) {
         Client client(address());
 
         EXPECT_EQ(client.get_host("Version"), PROJECT_VERSION);
-        EXPECT_EQ(client.get_host("Features"), "[history, log-lines, lsp, mcp, statistics]");
+        EXPECT_EQ(client.get_host("Features"),
+                  booted() ? "[history, log-lines, lsp, mcp, statistics, hand-over]" : "[history, log-lines, lsp, mcp, statistics]");
         EXPECT_EQ(client.get_host("RuntimeProvider"), runtime_name());
         EXPECT_EQ(client.get_host("RuntimeProviders"), booted() ? "[local, systemd]" : "[local]");
         EXPECT_NE(client.get_host("Limits").find("send-bytes: 1048576"), std::string::npos) << client.get_host("Limits");

@@ -180,6 +180,21 @@ TEST_P(Pluginctl, StatusWithoutAnIdIsAnOverview) {
         EXPECT_MATCH(out, "^\\{\"host\":\\{.*\"Version\":.*\\},\"sessions\":\\[\\{\"id\":\"one\"");
 }
 
+TEST_P(Pluginctl, WhoDoesNotWaitForeverSaysSo) {
+        bad_plugin("one");
+        start();
+        EXPECT_EQ(ctl({ "load", "one" }), 0);
+        daemon.signal(SIGSTOP);
+        for (const std::vector<std::string> &line : std::vector<std::vector<std::string>>{
+                     { "list" }, { "status", "one" }, { "start", "one" }, { "send", "one", "echo", "[1]" } }) {
+                std::vector<std::string> arguments = line;
+                arguments.push_back("--timeout=100ms");
+                EXPECT_EQ(ctl(arguments), 1) << line[0];
+                EXPECT_CONTAINS(err, "no answer from plugind within --timeout=");
+        }
+        daemon.signal(SIGCONT);
+}
+
 TEST_P(Pluginctl, ErroredSessionsSayWhy) {
         bad_plugin("broken", "jsonrpc", "exit", "\"restart\": {\"policy\": \"never\"}");
         manifest("broken", "{\"manifestVersion\": 1, \"command\": \"" + bad_plugin_program() +

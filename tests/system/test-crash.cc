@@ -4,10 +4,11 @@
 #include "load.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
-#include <fstream>
+#include <mutex>
 #include <random>
-#include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 
 namespace {
@@ -135,6 +136,97 @@ TEST_F(Crash, InEveryOtherWay) {
         LoadFigures figures = load.finish();
         fprintf(stderr, "\n%u ends of other kinds: %s\n", n, figures.text().c_str());
         expect_only_what_is_promised(figures, n);
+}
+
+/* Sessions are loaded, started, called and unloaded all the time, by four callers with five ids each. */
+class Churn : public Crash {
+      protected:
+        void begin() {
+                manifest("churn@", "{\"manifestVersion\": 1, \"command\": \"" + build_path("tests/plugins/numbered") +
+                                           R"(", "args": ["--period=0"], "dialect": "jsonrpc", "sandbox": {"profile": "trusted"}})");
+                for (unsigned i = 0; i < 4; i++)
+                        threads_.emplace_back([this, i] { churn(i); });
+        }
+        /* Errors, each with how often it was seen. */
+        std::map<std::string, unsigned> end() {
+                ending_ = true;
+                for (std::thread &thread : threads_)
+                        thread.join();
+                return errors_;
+        }
+        /* Nothing is left of a session that is gone: not in systemd, not in the store. */
+        void expect_nothing_left(const std::string &stored) {
+                for (const auto &[id, info] : sessions_of(*client))
+                        EXPECT_EQ(client->host("Unload", "sa{sv}", id.c_str(), 0).outcome(), "ok") << id;
+                EXPECT_EQ(left_in_time(), "");
+                EXPECT_TRUE(client->poll([&] { return service.get("NFileDescriptorStore") == stored; }))
+                        << service.get("NFileDescriptorStore");
+        }
+        std::string stored() const {
+                return service.get("NFileDescriptorStore");
+        }
+        std::atomic<unsigned> calls{ 0 };
+
+      private:
+        void note(const std::string &outcome) {
+                calls++;
+                if (outcome == "ok")
+                        return;
+                std::lock_guard<std::mutex> lock(mutex_);
+                errors_[outcome]++;
+        }
+        void churn(unsigned number) {
+                Client caller(system_bus_address);
+
+                for (unsigned i = 0; !ending_; i++) {
+                        const std::string id = "churn@" + std::to_string(number) + "-" + std::to_string(i % 5);
+                        note(caller.host("Load", "sa{sv}", id.c_str(), 0).outcome());
+                        note(caller.session(id, "Send", "ssa{sv}", "quiet", "", 0).outcome());
+                        if (i % 3)
+                                note(caller.host("Unload", "sa{sv}", id.c_str(), 0).outcome());
+                }
+        }
+
+        std::vector<std::thread> threads_;
+        std::atomic<bool> ending_{ false };
+        std::mutex mutex_;
+        std::map<std::string, unsigned> errors_;
+};
+
+TEST_F(Churn, OverRestartsNothingFails) {
+        const std::string before = stored();
+
+        begin();
+        for (unsigned i = 0; i < repeat(20); i++)
+                ASSERT_TRUE(service.restart());
+        std::string text;
+        for (const auto &[error, n] : end())
+                text += std::to_string(n) + " times " + error + "\n";
+        fprintf(stderr, "%u restarts, %u calls that load, start, unload\n%s", repeat(20), calls.load(), text.c_str());
+        EXPECT_EQ(text, "");
+        expect_nothing_left(before);
+}
+
+TEST_F(Churn, OverKillsNothingIsLeft) {
+        std::mt19937 random(seed());
+        std::uniform_int_distribution<useconds_t> soon(50'000, 450'000);
+        const std::string before = stored();
+        std::string text;
+
+        begin();
+        for (unsigned i = 0; i < repeat(20); i++) {
+                const pid_t pid = daemon();
+                ASSERT_EQ(::kill(pid, SIGKILL), 0);
+                ASSERT_TRUE(wait_gone(pid));
+                usleep(soon(random));
+        }
+        for (const auto &[error, n] : end()) {
+                text += std::to_string(n) + " times " + error + "\n";
+                EXPECT_TRUE(error.rfind("org.freedesktop.DBus.Error.", 0) == 0 || error.rfind("org.plugind1.Error.NoSuchSession", 0) == 0)
+                        << error;
+        }
+        fprintf(stderr, "%u kills, %u calls that load, start, unload\n%s", repeat(20), calls.load(), text.c_str());
+        expect_nothing_left(before);
 }
 
 /* Callers are gone with it, plugins are not. */

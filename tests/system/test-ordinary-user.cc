@@ -31,10 +31,10 @@ const std::set<std::string> for_root = {
         session + ".Unsubscribe",
 };
 const std::map<std::string, std::set<std::string>> properties = {
-        { host, { "Features", "Limits", "RuntimeProvider", "RuntimeProviders", "Sessions", "Version" } },
-        { session, { "Description", "DesiredState",   "Dialect",    "ErrorDetails", "ErrorMessage", "Greeting",      "Id",
-                     "InFlight",    "LogFile",        "MainPID",    "Manifest",     "Name",         "ReportedState", "Restarts",
-                     "StartedAt",   "StateChangedAt", "Supervised", "Type",         "Unit",         "Version" } },
+        { host, { "Features", "HandOvers", "Limits", "RuntimeProvider", "RuntimeProviders", "Sessions", "StartedAt", "Version" } },
+        { session, { "Description", "DesiredState", "Dialect",        "ErrorDetails", "ErrorMessage", "Greeting", "HandOvers",
+                     "Id",          "InFlight",     "LogFile",        "MainPID",      "Manifest",     "Name",     "ReportedState",
+                     "Restarts",    "StartedAt",    "StateChangedAt", "Supervised",   "Type",         "Unit",     "Version" } },
 };
 
 class OrdinaryUser : public SystemTest, public testing::WithParamInterface<const char *> {
