@@ -57,6 +57,14 @@ static Deadlines *leave_deadlines(const Leave *leave) {
         return leave->config.deadlines;
 }
 
+static void wait_for_nothing(Leave *leave) {
+        leave->own_unit = own_unit_free(leave->own_unit);
+        deadline_disarm(leave_deadlines(leave), &leave->look);
+        deadline_disarm(leave_deadlines(leave), &leave->drain);
+        deadline_disarm(leave_deadlines(leave), &leave->linger);
+        deadline_disarm(leave_deadlines(leave), &leave->farewell);
+}
+
 static bool can_hand_over(const Leave *leave) {
         return leave->config.store && store_lasts(leave->config.store);
 }
@@ -175,11 +183,7 @@ static void tell_stopping(Leave *leave) {
 static void stop_plugins(Leave *leave) {
         leave->step = LEAVE_STOPPING;
         leave->draining = false;
-        leave->own_unit = own_unit_free(leave->own_unit);
-        deadline_disarm(leave_deadlines(leave), &leave->look);
-        deadline_disarm(leave_deadlines(leave), &leave->drain);
-        deadline_disarm(leave_deadlines(leave), &leave->linger);
-        deadline_disarm(leave_deadlines(leave), &leave->farewell);
+        wait_for_nothing(leave);
         bus_stop_listening(leave->config.bus);
         tell_stopping(leave);
         host_stop(leave->config.host, plugins_stopped, leave);
@@ -367,11 +371,7 @@ int leave_new(const LeaveConfig *config, Leave **ret) {
 Leave *leave_free(Leave *leave) {
         if (!leave)
                 return NULL;
-        own_unit_free(leave->own_unit);
-        deadline_disarm(leave_deadlines(leave), &leave->look);
-        deadline_disarm(leave_deadlines(leave), &leave->drain);
-        deadline_disarm(leave_deadlines(leave), &leave->linger);
-        deadline_disarm(leave_deadlines(leave), &leave->farewell);
+        wait_for_nothing(leave);
         g_free(leave->waits_for);
         g_free(leave);
         return NULL;

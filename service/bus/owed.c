@@ -97,7 +97,7 @@ static char **read_words(JsonRange signal) {
 
 static void complain(unsigned n) {
         if (n > 0)
-                log_warning("%u of the signals that the daemon before has left make no sense, and are not sent", n);
+                log_warning("Of the signals that the daemon before has left, %u cannot be made out and are not sent", n);
 }
 
 void owed_read(Owed *owed, const char *text, size_t size) {
