@@ -491,6 +491,7 @@ static int begin(Daemon *daemon) {
         if (r < 0)
                 return fail(r, "Cannot register on the bus");
         take_over(daemon);
+        (void) bus_store_owed(daemon->bus);
         r = take_name(daemon);
         if (r < 0)
                 return r;

@@ -78,7 +78,7 @@ static bool leave_everything(Leave *leave) {
 
         leave->kept = true;
         host_leave(config->host);
-        owed = bus_leave(config->bus);
+        owed = bus_store_owed(config->bus);
         store_seal(config->store);
         arena_keep(config->arena);
         if (config->runtime)

@@ -88,7 +88,7 @@ void bus_hold(Bus *bus) {
                 direct_hold(bus->direct);
 }
 
-bool bus_leave(Bus *bus) {
+bool bus_store_owed(Bus *bus) {
         g_autofree char *owed = signal_queue_owed(bus->signals);
 
         if (owed && bus->config.store)

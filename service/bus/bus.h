@@ -61,7 +61,7 @@ int bus_forget_absent(Bus *bus);
 /* The name is about to be released, or is not ours yet (then before bus_start_signals()): signals to all are not sent but owed. No calls are taken any more from direct
  * connections. */
 void bus_hold(Bus *bus);
-/* What is owed goes into the store. False if nothing is. */
-bool bus_leave(Bus *bus);
+/* What is owed is in the store when this returns. False if nothing is. */
+bool bus_store_owed(Bus *bus);
 /* Sends all that is owed; to be called when the name is taken. Then plugins are read (host_pause()), unless the bus is slow. */
 void bus_pay(Bus *bus);

@@ -90,7 +90,7 @@ static void peer_watch(DirectPeer *peer) {
         if (unread == 0)
                 peer->full = false;
         else if (unread > UNREAD_MESSAGES_MAX ||
-                   peer->connection->unwritten > (peer->trusted ? UNREAD_BYTES_MAX : UNREAD_BYTES_STRANGER_MAX))
+                 peer->connection->unwritten > (peer->trusted ? UNREAD_BYTES_MAX : UNREAD_BYTES_STRANGER_MAX))
                 peer->full = true;
         if (!peer->trusted && unread > UNREAD_MESSAGES_STRANGER_END)
                 peer->doomed = true;

@@ -86,6 +86,8 @@ static int on_flush(sd_event_source *source, void *userdata) {
         GHashTableIter iter;
         void *path, *bits;
 
+        if (queue->held) /* and may be killed before it is told */
+                (void) bus_store_owed(queue->bus);
         if (queue->held || queue->congested)
                 return 0;
         g_hash_table_iter_init(&iter, queue->changed);
@@ -142,13 +144,18 @@ void signal_queue_sent(SignalQueue *queue, Connection *connection, size_t size) 
                 host_pause(queue->bus->host, true);
 }
 
+/* Something is owed that the store does not know of. */
+static void owes(SignalQueue *queue) {
+        (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
+}
+
 static void properties_changed(Session *session, uint32_t properties, void *userdata) {
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
         uint32_t bits = GPOINTER_TO_UINT(g_hash_table_lookup(queue->changed, path)) | properties;
 
         g_hash_table_insert(queue->changed, g_steal_pointer(&path), GUINT_TO_POINTER(bits));
-        if (!queue->congested && !queue->held)
+        if (!queue->congested)
                 (void) sd_event_source_set_enabled(queue->flush, SD_EVENT_ONESHOT);
 }
 
@@ -166,6 +173,7 @@ static void session_new(Session *session, void *userdata) {
 
         if (queue->held) {
                 owed_add(queue->owed, "SessionNew", session->id, NULL);
+                owes(queue);
                 return;
         }
         host_flush(queue->bus->host);
@@ -194,6 +202,7 @@ static void session_removed(Session *session, const char *reason, void *userdata
         if (queue->held) {
                 g_hash_table_remove(queue->changed, path);
                 owed_add(queue->owed, "SessionRemoved", session->id, reason, NULL);
+                owes(queue);
                 return;
         }
         signal_queue_flush(queue, path);
@@ -212,9 +221,10 @@ static void state_changed(Session *session, const char *new_state, const char *o
         SignalQueue *queue = userdata;
         g_autofree char *path = session_path(session);
 
-        if (queue->held)
+        if (queue->held) {
                 owed_add(queue->owed, "StateChanged", session->id, new_state, old_state, reason, NULL);
-        else
+                owes(queue);
+        } else
                 emit_state_changed(queue, path, new_state, old_state, reason);
 }
 
@@ -233,6 +243,7 @@ static void ended(Session *session, const char *reason, int status, void *userda
         if (queue->held) {
                 number = g_strdup_printf("%i", status);
                 owed_add(queue->owed, "Ended", session->id, reason, number, NULL);
+                owes(queue);
         } else
                 emit_ended(queue, path, reason, status);
 }

@@ -131,7 +131,7 @@ static bool tell_bad(Duplex *d, const JsonRpcMessage *message, JsonRange head, c
 /* What was a message that was delivered ahead of its turn (duplex-hold.c). */
 static bool is_blank(JsonRange text) {
         for (size_t i = 0; i < text.size; i++)
-                if (!memchr(" \t\r\n", text.data[i], 4))
+                if (text.data[i] == '\0' || !strchr(" \t\r\n", text.data[i]))
                         return false;
         return true;
 }

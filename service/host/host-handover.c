@@ -76,19 +76,50 @@ void session_forget(Session *session) {
 
 /* -- and out of it -- */
 
+/* A text that ends us while it is restored must not do so for ever: which one it is, and how often in a row it has been tried. */
+#define KEY_RESTORING "restoring"
+#define RESTORING_MAX 3
+
 typedef struct Restoring {
         Host *host;
         HostFindCaller find_caller;
         void *userdata;
         GPtrArray *lost; /* keys */
+        char *last;      /* the id that the daemon before died with; NULL: it did not */
+        unsigned tries;
 } Restoring;
+
+static void read_last(Restoring *restoring) {
+        size_t size;
+        const char *text = store_get(restoring->host->config.store, KEY_RESTORING, &size);
+        g_auto(GStrv) words = text ? g_strsplit(text, " ", 2) : NULL;
+
+        if (!words || !words[0] || !words[1])
+                return;
+        restoring->tries = (unsigned) g_ascii_strtoull(words[0], NULL, 10);
+        restoring->last = g_strdup(words[1]);
+}
+
+/* False if it has been tried often enough. */
+static bool try_restoring(const Restoring *restoring, const char *id) {
+        unsigned tries = g_strcmp0(restoring->last, id) == 0 ? restoring->tries + 1 : 1;
+        g_autofree char *text = g_strdup_printf("%u %s", tries, id);
+
+        if (tries > RESTORING_MAX)
+                return false;
+        store_set(restoring->host->config.store, KEY_RESTORING, text, strlen(text));
+        return true;
+}
 
 static void restore(const char *key, const char *text, size_t size, void *userdata) {
         _cleanup_error_ PlugindError error = PLUGIND_ERROR_INIT;
         const char *id = key + strlen(SESSION_KEY_PREFIX);
         Restoring *restoring = userdata;
+        g_autofree char *copy = g_strndup(text, size); /* it does not stay while something is set */
 
-        if (session_restore(restoring->host, id, (JsonRange){ text, size }, restoring->find_caller, restoring->userdata, &error) >= 0)
+        if (!try_restoring(restoring, id))
+                plugind_error_set(&error, PLUGIND_ERROR_FAILED, "plugind has ended %d times in a row while it was restored", RESTORING_MAX);
+        else if (session_restore(restoring->host, id, (JsonRange){ copy, size }, restoring->find_caller, restoring->userdata, &error) >= 0)
                 return;
         log_warning("Session \"%s\" cannot go on as it was: %s", id, error.message);
         g_ptr_array_add(restoring->lost, g_strdup(key));
@@ -97,9 +128,12 @@ static void restore(const char *key, const char *text, size_t size, void *userda
 /* In the order in which they were loaded, as the store has it. What cannot be restored is loaded as after a reboot, if it is remembered. */
 void host_restore(Host *host, HostFindCaller find_caller, void *userdata) {
         g_autoptr(GPtrArray) lost = g_ptr_array_new_with_free_func(g_free);
-        Restoring restoring = { host, find_caller, userdata, lost };
+        Restoring restoring = { .host = host, .find_caller = find_caller, .userdata = userdata, .lost = lost };
 
+        read_last(&restoring);
         store_foreach(host->config.store, SESSION_KEY_PREFIX, restore, &restoring);
+        store_remove(host->config.store, KEY_RESTORING);
+        g_free(restoring.last);
         for (unsigned i = 0; i < lost->len; i++)
                 store_remove(host->config.store, lost->pdata[i]);
         host_reload_running(host);

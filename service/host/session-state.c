@@ -57,7 +57,7 @@ static void add_failure(GString *json, const SessionFailure *failure) {
         add_text(json, "message", failure->message);
         add_text(json, "stage", failure->stage);
         add_text(json, "error", failure->error);
-        add_number(json, "exitStatus", (uint64_t) (failure->exit_status + 1)); /* 0: none */
+        add_number(json, "exitStatus", (uint64_t) failure->exit_status + 1); /* 0: none */
         add_number(json, "signal", (uint64_t) failure->signal);
         add_text(json, "result", failure->result);
         g_string_append_c(json, '}');

@@ -218,6 +218,21 @@ TEST_F(SessionHandover, WhoeverWaitsIsToldWhatForAndInTheEndThatItWasInVain) {
         EXPECT_EQ(two.code, PLUGIND_ERROR_CONNECTION_LOST);
 }
 
+TEST_F(SessionHandover, ATextThatEndsTheDaemonAgainAndAgainIsLeftOut) {
+        load("good", manifest());
+        size_t size;
+
+        load("poison", manifest());
+        for (const char *last : { "2 poison", "3 poison" }) {
+                store_set(store, "restoring", last, strlen(last));
+                hand_over();
+                EXPECT_TRUE(host_find(host, "good"));
+                EXPECT_EQ(host_find(host, "poison") != nullptr, last[0] == '2');
+                EXPECT_EQ(store_get(store, "restoring", &size), nullptr);
+        }
+        EXPECT_EQ(state("poison"), "");
+}
+
 /* Every text is either refused or makes a session that can be told again; nothing crashes. */
 TEST_F(SessionHandover, AnyTextIsSurvived) {
         Session *session = load("any", manifest(R"(,"activation":"boot","restart":{"delay":5})"));
