@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "bus/connection.h"
+#include "store/store.h"
 }
 
 using std::string;
@@ -181,6 +182,24 @@ TEST_F(SignalQueueTest, WhatIsUnwrittenIsEstimatedFromWhatIsLeft) {
         until([&] { return unwritten() == 0; });
         EXPECT_EQ(connection_unwritten(connection, 0), 0u);
         EXPECT_EQ(connection->unwritten, 0u);
+}
+
+/* So that a SIGKILL loses none of it. */
+TEST_F(SignalQueueTest, WhatIsOwedIsInTheStoreAtTheEndOfTheTurn) {
+        Hooks hooks{};
+        size_t size = 0;
+
+        bus.config.store = store;
+        signal_queue_hold(bus.signals);
+        signal_queue_hooks(bus.signals, &hooks);
+        host_set_hooks(host, &hooks);
+        EXPECT_EQ(store_get(store, "owed", &size), nullptr);
+        session_set_desired(session, false, "test", nullptr, nullptr);
+        settle();
+        const char *owed = store_get(store, "owed", &size);
+        ASSERT_NE(owed, nullptr);
+        EXPECT_NE(string(owed, size).find("StateChanged"), string::npos) << string(owed, size);
+        EXPECT_NE(string(owed, size).find("DesiredState"), string::npos) << string(owed, size);
 }
 
 } // namespace
