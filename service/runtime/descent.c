@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MARK_DIGITS 15 /* of the invocation: 60 bits are never "unlimited" */
@@ -48,25 +50,35 @@ void descent_end_spawn(void) {
         (void) setrlimit(RLIMIT_LOCKS, &own_limit);
 }
 
-static uint64_t mark_from_environment(pid_t pid) {
+static bool is_zombie(pid_t pid) {
+        siginfo_t info = {};
+
+        return waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == pid;
+}
+
+static int mark_from_environment(pid_t pid, uint64_t *ret) {
         static const char name[] = "PLUGIND_INVOCATION=";
         g_autofree char *path = g_strdup_printf("/proc/%i/environ", pid), *environment = NULL;
         size_t size = 0;
 
         environment = proc_read(path, &size);
+        if (environment && size == 0 && !is_zombie(pid))
+                return -EAGAIN;
+        *ret = 0;
         for (const char *p = environment; p && p < environment + size; p += strlen(p) + 1)
                 if (g_str_has_prefix(p, name) && strlen(p) == strlen(name) + DESCENT_INVOCATION_SIZE - 1)
-                        return mark_from_invocation(p + strlen(name));
+                        *ret = mark_from_invocation(p + strlen(name));
         return 0;
 }
 
-uint64_t descent_mark(pid_t pid) {
+int descent_mark(pid_t pid, uint64_t *ret) {
         struct rlimit limit;
 
-        if (prlimit(pid, RLIMIT_LOCKS, NULL, &limit) == 0 && limit.rlim_cur != own_limit.rlim_cur &&
-            limit.rlim_cur >> (4 * MARK_DIGITS) == 0)
-                return limit.rlim_cur;
-        return mark_from_environment(pid);
+        if (prlimit(pid, RLIMIT_LOCKS, NULL, &limit) < 0 || limit.rlim_cur == own_limit.rlim_cur ||
+            limit.rlim_cur >> (4 * MARK_DIGITS) != 0)
+                return mark_from_environment(pid, ret);
+        *ret = limit.rlim_cur;
+        return 0;
 }
 
 /* For kernels without CONFIG_PROC_CHILDREN. */

@@ -18,8 +18,9 @@
 uint64_t descent_begin_spawn(char invocation[DESCENT_INVOCATION_SIZE]);
 void descent_end_spawn(void);
 
-/* The mark of PID, a child of ours that has not been waited for; 0: it comes from no run. */
-uint64_t descent_mark(pid_t pid);
+/* The mark of PID, a child of ours that has not been waited for; 0: it comes from no run. -EAGAIN: it has none in its limits, and no
+ * environment either, which is so in the midst of execve(), and for one that has cleared it. */
+int descent_mark(pid_t pid, uint64_t *ret);
 
 /* The list of our children, to be kept open (so that it can be read when descriptors have run out); -1 if the kernel has none. For the
  * thread that calls, which has to be the main one. */

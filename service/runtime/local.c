@@ -27,6 +27,8 @@
 
 #define REAPED_PER_WAKEUP 64
 #define FAREWELL_SEC 2
+#define LOOK_USEC 5000 /* how long execve() is given, and how often: one that has no environment at all is let go then */
+#define LOOKS_MAX 20
 #define DESCRIPTORS_USUAL 1024
 #define DESCRIPTORS_SPARE 256
 
@@ -34,6 +36,9 @@ typedef struct LocalRuntime {
         Runtime runtime;
         sd_event *event;
         sd_event_source *sigchld, *sweep;
+        sd_event_source *look_again; /* a process of which it could not be said whose it is */
+        bool unsure;                 /* there was one */
+        unsigned looks;              /* in a row */
         posix_spawnattr_t attributes;
         int children_fd;
         int highest_fd;      /* ever seen here */
@@ -206,21 +211,26 @@ static bool kill_orphan(pid_t pid) {
         return kill(pid, SIGKILL) == 0;
 }
 
-static void sweep_child(pid_t pid, void *userdata) {
-        LocalRuntime *runtime = userdata;
+static void sweep_marked(LocalRuntime *runtime, pid_t pid, uint64_t mark) {
         LocalUnit *unit;
-        uint64_t mark;
 
-        if (g_hash_table_contains(runtime->by_pid, GINT_TO_POINTER(pid)))
-                return;
-        mark = descent_mark(pid);
-        if (mark == 0)
-                return;
         unit = g_hash_table_lookup(runtime->by_mark, &mark);
         if (unit && unit->pid > 0)
                 return; /* a helper of a run that goes on */
         if (kill_orphan(pid) && unit)
                 unit->leftovers = true;
+}
+
+static void sweep_child(pid_t pid, void *userdata) {
+        LocalRuntime *runtime = userdata;
+        uint64_t mark;
+
+        if (g_hash_table_contains(runtime->by_pid, GINT_TO_POINTER(pid)))
+                return;
+        if (descent_mark(pid, &mark) < 0)
+                runtime->unsure = true;
+        else if (mark != 0)
+                sweep_marked(runtime, pid, mark);
 }
 
 static void unit_gone(LocalUnit *unit) {
@@ -233,14 +243,26 @@ static void unit_gone(LocalUnit *unit) {
                 unit->unit.events->gone(&unit->unit, unit->unit.userdata);
 }
 
+static bool has_to_look_again(LocalRuntime *runtime) {
+        if (!runtime->unsure || list_empty(&runtime->ending) || runtime->looks == LOOKS_MAX)
+                runtime->looks = 0;
+        else
+                runtime->looks++;
+        return runtime->looks > 0;
+}
+
 /* Kills what ended runs have left, and tells of those that have left nothing more. The death of whatever is killed here brings
- * SIGCHLD, and with it the next sweep. */
-static void sweep(LocalRuntime *runtime) {
+ * SIGCHLD, and with it the next sweep. True: the next one has to come soon without. */
+static bool sweep(LocalRuntime *runtime) {
         List gone;
+
+        runtime->unsure = false;
 
         list_foreach(node, &runtime->ending)
                 list_entry(node, LocalUnit, ending)->leftovers = false;
         (void) descent_foreach_child(runtime->children_fd, sweep_child, runtime);
+        if (has_to_look_again(runtime))
+                return true;
         list_init(&gone);
         list_foreach(node, &runtime->ending)
                 if (!list_entry(node, LocalUnit, ending)->leftovers) {
@@ -249,6 +271,7 @@ static void sweep(LocalRuntime *runtime) {
                 }
         for (LocalUnit *unit; (unit = list_first(&gone, LocalUnit, ending));)
                 unit_gone(unit); /* may free others in the list */
+        return false;
 }
 
 static int on_exit_of_main(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -266,8 +289,16 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
 }
 
 static int on_sweep(sd_event_source *source, void *userdata) {
-        reap(userdata);
-        sweep(userdata);
+        LocalRuntime *runtime = userdata;
+
+        reap(runtime);
+        if (sweep(runtime) && sd_event_source_set_time_relative(runtime->look_again, LOOK_USEC) >= 0)
+                (void) sd_event_source_set_enabled(runtime->look_again, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_look_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        request_sweep(userdata);
         return 0;
 }
 
@@ -327,8 +358,10 @@ typedef struct OrphanSignal {
 
 static void signal_orphan(pid_t pid, void *userdata) {
         OrphanSignal *s = userdata;
+        uint64_t mark;
 
-        if (g_hash_table_contains(unit_runtime(s->unit)->by_pid, GINT_TO_POINTER(pid)) || descent_mark(pid) != s->unit->mark)
+        if (g_hash_table_contains(unit_runtime(s->unit)->by_pid, GINT_TO_POINTER(pid)) || descent_mark(pid, &mark) < 0 ||
+            mark != s->unit->mark)
                 return;
         if (s->unit->pid > 0 && getpgid(pid) == s->unit->pid)
                 return; /* has it already */
@@ -381,7 +414,8 @@ static void wait_for_last(LocalRuntime *runtime) {
                 struct timespec wait = { left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000 };
 
                 reap(runtime);
-                sweep(runtime);
+                if (sweep(runtime))
+                        wait = (struct timespec){ .tv_nsec = (long) LOOK_USEC * 1000 };
                 if (g_hash_table_size(runtime->by_mark) == 0 || left <= 0)
                         return;
                 (void) sigtimedwait(&sigchld, NULL, &wait);
@@ -403,6 +437,7 @@ static Runtime *local_runtime_free(Runtime *base) {
         g_hash_table_unref(runtime->by_mark);
         g_hash_table_unref(runtime->by_pid);
         sd_event_source_disable_unref(runtime->sweep);
+        sd_event_source_disable_unref(runtime->look_again);
         sd_event_source_disable_unref(runtime->sigchld);
         sd_event_unref(runtime->event);
         posix_spawnattr_destroy(&runtime->attributes);
@@ -457,6 +492,10 @@ int runtime_local_new(sd_event *event, Runtime **ret) {
                 r = sd_event_add_defer(event, &runtime->sweep, on_sweep, runtime);
         if (r >= 0)
                 r = sd_event_source_set_enabled(runtime->sweep, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time(event, &runtime->look_again, CLOCK_MONOTONIC, 0, 0, on_look_again, runtime);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(runtime->look_again, SD_EVENT_OFF);
         if (r < 0) {
                 local_runtime_free(&runtime->runtime);
                 return r;

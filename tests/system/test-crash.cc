@@ -63,7 +63,7 @@ class Crash : public ServiceTest {
 };
 
 TEST_F(Crash, AtAnyMomentUnderLoad) {
-        const unsigned n = repeat(20);
+        const unsigned n = repeat(12);
         std::mt19937 random(seed());
         std::uniform_int_distribution<useconds_t> soon(0, 250'000), at_once(0, 120'000);
         std::vector<double> times;
@@ -156,8 +156,12 @@ class Churn : public Crash {
         }
         /* Nothing is left of a session that is gone: not in systemd, not in the store. */
         void expect_nothing_left(const std::string &stored) {
-                for (const auto &[id, info] : sessions_of(*client))
-                        EXPECT_EQ(client->host("Unload", "sa{sv}", id.c_str(), 0).outcome(), "ok") << id;
+                /* Some are on their way out already, for one who was answered by nobody. */
+                for (const auto &[id, info] : sessions_of(*client)) {
+                        std::string outcome = client->host("Unload", "sa{sv}", id.c_str(), 0).outcome();
+
+                        EXPECT_TRUE(outcome == "ok" || outcome.find("Error.NoSuchSession") != std::string::npos) << outcome;
+                }
                 EXPECT_EQ(left_in_time(), "");
                 EXPECT_TRUE(client->poll([&] { return service.get("NFileDescriptorStore") == stored; }))
                         << service.get("NFileDescriptorStore");
@@ -197,12 +201,12 @@ TEST_F(Churn, OverRestartsNothingFails) {
         const std::string before = stored();
 
         begin();
-        for (unsigned i = 0; i < repeat(20); i++)
+        for (unsigned i = 0; i < repeat(12); i++)
                 ASSERT_TRUE(service.restart());
         std::string text;
         for (const auto &[error, n] : end())
                 text += std::to_string(n) + " times " + error + "\n";
-        fprintf(stderr, "%u restarts, %u calls that load, start, unload\n%s", repeat(20), calls.load(), text.c_str());
+        fprintf(stderr, "%u restarts, %u calls that load, start, unload\n%s", repeat(12), calls.load(), text.c_str());
         EXPECT_EQ(text, "");
         expect_nothing_left(before);
 }
@@ -214,7 +218,7 @@ TEST_F(Churn, OverKillsNothingIsLeft) {
         std::string text;
 
         begin();
-        for (unsigned i = 0; i < repeat(20); i++) {
+        for (unsigned i = 0; i < repeat(12); i++) {
                 const pid_t pid = daemon();
                 ASSERT_EQ(::kill(pid, SIGKILL), 0);
                 ASSERT_TRUE(wait_gone(pid));
@@ -225,7 +229,7 @@ TEST_F(Churn, OverKillsNothingIsLeft) {
                 EXPECT_TRUE(error.rfind("org.freedesktop.DBus.Error.", 0) == 0 || error.rfind("org.plugind1.Error.NoSuchSession", 0) == 0)
                         << error;
         }
-        fprintf(stderr, "%u kills, %u calls that load, start, unload\n%s", repeat(20), calls.load(), text.c_str());
+        fprintf(stderr, "%u kills, %u calls that load, start, unload\n%s", repeat(12), calls.load(), text.c_str());
         expect_nothing_left(before);
 }
 

@@ -198,7 +198,7 @@ TEST_F(HandOver, UnitsThatNoStateKnowsAreStopped) {
 /* A thousand if each thing is done a hundred times. */
 TEST_F(HandOver, ManyRunningSessions) {
         LoadPlan plan;
-        plan.c = 10 * repeat(20), plan.headers = plan.python = plan.everything = plan.clangd = 0;
+        plan.c = 10 * repeat(12), plan.headers = plan.python = plan.everything = plan.clangd = 0;
         plan.small = 4, plan.large = 2;
         plan.period_ms = 4'000;
         Load load(plan, writer());

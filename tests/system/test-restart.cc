@@ -87,7 +87,7 @@ TEST_F(Restart, TheLoadNoticesWhatIsMissingAndWhatIsThereTwice) {
 }
 
 TEST_F(Restart, NobodyNoticesUnderLoad) {
-        const unsigned n = repeat(20);
+        const unsigned n = repeat(12);
         Load load(LoadPlan(), writer());
         int64_t longest = 0, began;
 
