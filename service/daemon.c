@@ -177,9 +177,11 @@ static int name_is_taken(Daemon *daemon) {
         return -EEXIST;
 }
 
-/* What outlives the daemon, if plugins do; else NULL. */
+/* What outlives the daemon, if systemd keeps it and plugins do, too; else NULL. */
 static Store *lasting_store(const Daemon *daemon) {
-        return !daemon->runtime || daemon->runtime->ops->unit_adopt ? daemon->store : NULL;
+        bool plugins_last = !daemon->runtime || daemon->runtime->ops->unit_adopt;
+
+        return plugins_last && store_lasts(daemon->store) ? daemon->store : NULL;
 }
 
 /* Are we what a service manager has started, and not somebody below that? */
@@ -442,8 +444,7 @@ static void take_over(Daemon *daemon) {
                 host_restore(daemon->host, bus_find_caller, daemon->bus);
         }
         (void) bus_forget_absent(daemon->bus);
-        if (daemon->runtime &&
-            daemon->runtime->ops->runtime_adopted) /* before anything is started: names of units that are there are taken */
+        if (daemon->runtime && daemon->runtime->ops->runtime_adopted)
                 r = daemon->runtime->ops->runtime_adopted(daemon->runtime);
         if (r < 0)
                 (void) fail(r, "Cannot stop what an earlier plugind left");

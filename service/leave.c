@@ -2,7 +2,7 @@
 #include "leave.h"
 
 #include "basic/log.h"
-#include "runtime/own-unit.h"
+#include "runtime/systemd-own-unit.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -66,7 +66,7 @@ static void wait_for_nothing(Leave *leave) {
 }
 
 static bool can_hand_over(const Leave *leave) {
-        return leave->config.store && store_lasts(leave->config.store);
+        return leave->config.store != NULL;
 }
 
 /* -- the end of it -- */

@@ -196,7 +196,7 @@ static int get_features(sd_bus *sd_bus, const char *path, const char *interface,
         const Store *store = connection->bus->config.store;
         const char *features[] = { "history", "log-lines", "lsp", "mcp", "statistics", NULL, NULL };
 
-        if (store && store_lasts(store))
+        if (store)
                 features[G_N_ELEMENTS(features) - 2] = "hand-over";
         return sd_bus_message_append_strv(reply, (char **) features);
 }

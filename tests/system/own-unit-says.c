@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* own-unit-says FILE [user]: a service. SIGTERM: FILE.told is there. SIGUSR1: FILE gets what own_unit_ask() answers, and it ends. */
-#include "runtime/own-unit.h"
+#include "runtime/systemd-own-unit.h"
 
 #include <signal.h>
 #include <stdio.h>

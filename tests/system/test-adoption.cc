@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 extern "C" {
-#include "runtime/own-unit.h"
 #include "runtime/proc.h"
 #include "runtime/runtime.h"
+#include "runtime/systemd-own-unit.h"
 #include "store/store.h"
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "runtime/own-unit.h"
+#include "runtime/systemd-own-unit.h"
 
 #include "basic/deadline.h"
 
